@@ -1,0 +1,238 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+"""The plan of a cluster: the whole inventory in, one dictionary out, with everything that is wrong with it.
+
+Pure: nothing is looked up and nothing is remembered, and the order of the input does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.hostplane.cluster.plugins.module_utils import _names
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import (
+    AddressRequest,
+    node_block_mask,
+    plan_addresses,
+)
+from ansible_collections.hostplane.cluster.plugins.module_utils._node_addresses import Fixed, Node
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_advice import advise
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import CNI_REPOSITORIES, BundlePlan
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_existing import compare_existing
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts import (
+    CONTROL_PLANE,
+    ROLES,
+    Host,
+    read_hosts,
+)
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
+
+PREFIX = "cluster_"
+# Settings of the kubelet and of kube-proxy that follow from the plan and would contradict it.
+KUBELET_OWNED = {"clusterDNS": "service_cidr", "clusterDomain": "dns_domain", "maxPods": "max_pods"}
+KUBE_PROXY_OWNED = {"clusterCIDR": "pod_cidr"}
+
+
+@dataclass(frozen=True)
+class ClusterRequest:
+    """The operator's settings; every field is an option of the module cluster_plan."""
+
+    name: str
+    kubernetes_version: str
+    mirror_address: str = ""
+    mirror_prefix: str = ""
+    hosts: Sequence[Mapping[str, Any]] = ()
+    releases: Sequence[str] = ()
+    release: Mapping[str, Any] = field(default_factory=dict)
+    lock: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    existing: Mapping[str, Any] = field(default_factory=dict)
+    pod_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/20"
+    node_cidrs: Sequence[str] = ()
+    peer_cidrs: Sequence[str] = ()
+    other_clusters: Sequence[Mapping[str, Any]] = ()
+    max_pods: int = 110
+    max_nodes: int = 0
+    endpoint: str = ""
+    api_sans: Sequence[str] = ()
+    cni: str = "flannel"
+    dns_domain: str = "cluster.local"
+    kubelet_config: Mapping[str, Any] = field(default_factory=dict)
+    kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
+    ignore_preflight: Sequence[str] = ()
+    kubeconfig: str = ""
+
+
+@dataclass(frozen=True)
+class ClusterPlan:
+    """The plan, what forbids it and what is worth knowing about it."""
+
+    plan: dict[str, Any]
+    problems: list[Problem]
+    advice: list[Problem]
+
+
+class _Planner:
+    def __init__(self, request: ClusterRequest) -> None:
+        self.request = request
+        self.problems: list[Problem] = []
+
+    def _add(self, code: str, option: str, message: str, remedy: str) -> None:
+        path = option if option.startswith("mirror_") else PREFIX + option
+        self.problems.append(Problem(code, message, remedy, path=path))
+
+    def plan(self) -> ClusterPlan:
+        request = self.request
+        version = request.kubernetes_version.strip().lstrip("v")
+        mask = node_block_mask(request.max_pods)
+        hosts, problems = read_hosts(request.hosts, request.max_pods, 1 << (32 - mask))
+        self.problems += problems
+        control_plane = [host for host in hosts if host.role == CONTROL_PLANE]
+        self._check_settings(version)
+        self._check_members(control_plane)
+        mirror_host = self._mirror_host()
+        endpoint, endpoint_host = self._endpoint(control_plane)
+        networks = self._networks(hosts, endpoint_host, mirror_host)
+        bundle = BundlePlan(version, request.cni, {host.arch for host in hosts}, request.release, request.lock)
+        self.problems += bundle.problems()
+        plan: dict[str, Any] = {
+            "cluster": {
+                "name": request.name,
+                "version": version,
+                "cni": request.cni,
+                "dns_domain": request.dns_domain,
+                "endpoint": endpoint,
+                "endpoint_host": endpoint_host,
+                "api_sans": sorted({*request.api_sans, endpoint_host} - {""}),
+                "kubelet_config": dict(request.kubelet_config),
+                "kube_proxy_config": dict(request.kube_proxy_config),
+                "ignore_preflight": sorted(set(request.ignore_preflight)),
+                "kubeconfig": request.kubeconfig,
+            },
+            "networks": networks,
+            "mirror": {"address": request.mirror_address, "prefix": request.mirror_prefix},
+            "release": {"version": version, "locked": bundle.locked, "manifests": bundle.manifests()},
+            "images": bundle.images(),
+            "files": bundle.files(),
+            "hosts": {host.inventory_name: host.to_dict() for host in hosts},
+            "order": {role: [host.inventory_name for host in hosts if host.role == role] for role in ROLES},
+        }
+        self.problems += compare_existing(plan, request.existing)
+        return ClusterPlan(plan, self.problems, advise(plan, request.max_nodes))
+
+    def _check_settings(self, version: str) -> None:
+        request = self.request
+        if request.releases and version not in {str(known).lstrip("v") for known in request.releases}:
+            known = ", ".join(sorted({str(item).lstrip("v") for item in request.releases}, key=natural_key))
+            self._add("version_unknown", "kubernetes_version", f"The release '{version}' is not in the catalogue.",
+                      f"Set cluster_kubernetes_version to one of: {known}.")  # fmt: skip
+        if not _names.is_cluster_name(request.name):
+            self._add("name_invalid", "name", f"'{request.name}' cannot be the name of a cluster.",
+                      "Use at most 63 letters, digits and '-', with a letter or a digit at both ends.")  # fmt: skip
+        if not _names.is_dns_name(request.dns_domain):
+            self._add("dns_domain_invalid", "dns_domain", f"'{request.dns_domain}' is not a DNS domain.",
+                      "Use lower-case letters, digits, '-' and '.', such as cluster.local.")  # fmt: skip
+        if request.cni not in CNI_REPOSITORIES:
+            self._add("cni_unsupported", "cni", f"The network plugin '{request.cni}' is not supported.",
+                      f"Set cluster_cni to one of: {', '.join(sorted(CNI_REPOSITORIES))}.")  # fmt: skip
+        for san in sorted(set(request.api_sans)):
+            if not _names.is_san(san):
+                self._add("api_san_invalid", "api_sans", f"'{san}' cannot be in a certificate.",
+                          "List IP addresses, lower-case DNS names or wildcards such as *.example.com.")  # fmt: skip
+        for option, settings, owned in (
+            ("kubelet_config", request.kubelet_config, KUBELET_OWNED),
+            ("kube_proxy_config", request.kube_proxy_config, KUBE_PROXY_OWNED),
+        ):
+            for key in sorted(set(settings) & set(owned)):
+                self._add("setting_owned", option, f"{key} in cluster_{option} follows from the plan.",
+                          f"Remove it and set cluster_{owned[key]} instead.")  # fmt: skip
+
+    def _check_members(self, control_plane: Sequence[Host]) -> None:
+        number = len(control_plane)
+        if not number:
+            self.problems.append(
+                Problem("control_plane_missing", "No host is in the group control_plane.",
+                        "Put one host, or three for high availability, into the group control_plane.",
+                        path="groups")
+            )  # fmt: skip
+        elif number % 2 == 0:
+            self.problems.append(
+                Problem("control_plane_even",
+                        f"{number} control planes survive no more failures than {number - 1}, and fail more often.",
+                        f"Use {number - 1} or {number + 1} hosts in the group control_plane.",
+                        path="groups")
+            )  # fmt: skip
+
+    def _mirror_host(self) -> str:
+        address = self.request.mirror_address
+        if not address:
+            self._add("mirror_missing", "mirror_address", "mirror_address is not set, so hosts could fetch nothing.",
+                      "Set mirror_address to host:port of the registry as the hosts reach it.")  # fmt: skip
+        prefix = self.request.mirror_prefix
+        if not _names.is_repository_prefix(prefix):
+            self._add("mirror_invalid", "mirror_prefix", f"'{prefix}' is not a path in a registry.",
+                      "Use lower-case components that end in '/', such as hostplane/; or leave it empty.")  # fmt: skip
+        try:
+            return _names.split_host_port(address)[0] if address else ""
+        except ValueError as error:
+            self._add("mirror_invalid", "mirror_address", f"'{address}' is not the address of a registry: {error}.",
+                      "Write it as host:port, such as mirror.example.com:5000.")  # fmt: skip
+        return ""
+
+    def _endpoint(self, control_plane: Sequence[Host]) -> tuple[str, str]:
+        """An existing cluster keeps its endpoint, so that a new first control plane does not move it."""
+        text = self.request.endpoint or str(self.request.existing.get("endpoint") or "")
+        if not text:
+            address = control_plane[0].address if control_plane else ""
+            return (f"{address}:6443", address) if address else ("", "")
+        reason = "it has no port"
+        try:
+            host, port = _names.split_host_port(text)
+            if port:
+                return text, host
+        except ValueError as error:
+            reason = str(error)
+        self._add("endpoint_invalid", "endpoint", f"'{text}' is not an API endpoint: {reason}.",
+                  "Write it as host:port, such as api.example.com:6443; or leave it empty for the first control"
+                  " plane's address.")  # fmt: skip
+        return text, ""
+
+    def _networks(self, hosts: Sequence[Host], endpoint_host: str, mirror_host: str) -> dict[str, Any]:
+        request = self.request
+        # What is also a node's address is checked there.
+        addresses = {host.address for host in hosts}
+        fixed = [
+            Fixed(label, address, path)
+            for label, address, path in (
+                ("API endpoint", endpoint_host, f"{PREFIX}endpoint"),
+                ("mirror", mirror_host, "mirror_address"),
+            )
+            if address and address not in addresses
+        ]
+        networks, problems = plan_addresses(
+            AddressRequest(
+                pod_cidr=request.pod_cidr,
+                service_cidr=request.service_cidr,
+                node_cidrs=request.node_cidrs,
+                peer_cidrs=request.peer_cidrs,
+                other_clusters=request.other_clusters,
+                nodes=[Node(host.inventory_name, host.address) for host in hosts],
+                fixed=fixed,
+                max_pods=request.max_pods,
+                max_nodes=request.max_nodes,
+                prefix=PREFIX,
+            )
+        )
+        self.problems += problems
+        return networks
+
+
+def plan_cluster(request: ClusterRequest) -> ClusterPlan:
+    """Plan the cluster. The plan is complete even when there are problems, to show what was understood."""
+    return _Planner(request).plan()

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+"""What cannot be changed in a cluster that already exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
+
+# Setting of the existing cluster: section and key of the plan, variable, what it is called.
+_FIXED = {
+    "pod_cidr": ("networks", "pod_cidr", "cluster_pod_cidr", "pod range"),
+    "service_cidr": ("networks", "service_cidr", "cluster_service_cidr", "service range"),
+    "node_mask": ("networks", "node_mask", "cluster_max_pods", "prefix length of a node's block"),
+    "cni": ("cluster", "cni", "cluster_cni", "network plugin"),
+    "dns_domain": ("cluster", "dns_domain", "cluster_dns_domain", "DNS domain"),
+    "endpoint": ("cluster", "endpoint", "cluster_endpoint", "API endpoint"),
+}
+
+
+def compare_existing(plan: Mapping[str, Any], existing: Mapping[str, Any]) -> list[Problem]:
+    """Compare the plan with what the cluster says about itself; what it does not say is not compared."""
+    problems = []
+    for setting, (section, key, path, title) in _FIXED.items():
+        current, wanted = str(existing.get(setting) or ""), str(plan[section][key])
+        if current and wanted and current != wanted:
+            back = "to a value for which the block stays the same" if setting == "node_mask" else f"back to {current}"
+            problems.append(
+                Problem(
+                    "immutable_setting",
+                    f"The {title} of the existing cluster is {current} and cannot be changed to {wanted}.",
+                    f"Set {path} {back}, or reset the cluster and create it again.",
+                    path=path,
+                    witness=(current, wanted),
+                )
+            )
+    current, wanted = str(existing.get("version") or "").lstrip("v"), plan["cluster"]["version"]
+    if current and current != wanted:
+        problems.append(
+            Problem(
+                "version_differs",
+                f"The existing cluster runs Kubernetes {current}, not {wanted}.",
+                f"Use the upgrade playbook to change the version, or set cluster_kubernetes_version to {current}.",
+                path="cluster_kubernetes_version",
+                witness=(current, wanted),
+            )
+        )
+    return problems

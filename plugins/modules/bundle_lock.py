@@ -1,0 +1,117 @@
+#!/usr/bin/python
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bundle_lock
+short_description: Read the lock of a release from the mirror
+version_added: "0.1.0"
+description:
+  - Reads the list of files and images with their digests that the mirror holds for a release, one per architecture.
+  - A mirror that can't be used is returned as a problem, so that it can be reported together with everything else that is wrong.
+extends_documentation_fragment:
+  - hostplane.cluster.attributes.info
+  - hostplane.cluster.attributes.mirror
+options:
+  release:
+    description: Kubernetes version of the release.
+    type: str
+    required: true
+  architectures:
+    description: Architectures to read.
+    type: list
+    elements: str
+    default: [amd64]
+  repository:
+    description: Repository of the locks below the mirror's prefix.
+    type: str
+    default: hostplane/lock
+  timeout:
+    description: Seconds to wait for the mirror.
+    type: int
+    default: 10
+author:
+  - hostplane contributors (@hostplane)
+"""
+
+EXAMPLES = r"""
+- name: Read what the mirror holds
+  hostplane.cluster.bundle_lock:
+    mirror: {address: "mirror.example.com:5000", username: hostplane, password: "{{ mirror_password }}"}
+    release: 1.36.3
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+locks:
+  description: Architecture to lock.
+  returned: always
+  type: dict
+  sample: {amd64: {release: 1.36.3, arch: amd64, files: {}, images: {}}}
+problems:
+  description: Why a lock could not be read, in the form that M(hostplane.cluster.plan_report) takes.
+  returned: always
+  type: list
+  elements: dict
+  sample: []
+"""
+
+import json
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import MIRROR_SPEC, Mirror, MirrorError
+
+
+def read_lock(mirror: Mirror, repository: str, release: str, arch: str) -> dict[str, Any]:
+    """The lock of one architecture.
+
+    Raises MirrorError when it can't be had, or is for something else.
+    """
+    data = mirror.read_artifact(repository, f"{release}-{arch}")
+    try:
+        lock = json.loads(data)
+        found = (lock["release"], lock["arch"])
+    except (ValueError, KeyError, TypeError) as exc:
+        raise MirrorError(f"the lock of {release} for {arch} on mirror {mirror.address} is not readable: {exc}") from exc
+    if found != (release, arch):
+        raise MirrorError(f"mirror {mirror.address} holds a lock of {found} under the name of {release} for {arch}")
+    return dict(lock)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "mirror": {**MIRROR_SPEC, "required": True},
+            "release": {"type": "str", "required": True},
+            "architectures": {"type": "list", "elements": "str", "default": ["amd64"]},
+            "repository": {"type": "str", "default": "hostplane/lock"},
+            "timeout": {"type": "int", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    locks: dict[str, Any] = {}
+    problems = []
+    for arch in sorted(set(params["architectures"])):
+        try:
+            mirror = Mirror.from_options(params["mirror"], params["timeout"])
+            locks[arch] = read_lock(mirror, params["repository"], params["release"], arch)
+        except MirrorError as exc:
+            problems.append(
+                {
+                    "code": "MirrorLock",
+                    "host": "",
+                    "message": str(exc),
+                    "remedy": f"run the bundle and mirror playbooks for {params['release']}, and check the mirror_* variables",
+                    "path": "mirror_address",
+                }
+            )
+    module.exit_json(changed=False, locks=locks, problems=problems)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_files
+short_description: Make many files of a host present in one step
+version_added: "0.1.0"
+description:
+  - Makes programs (by digest, from the mirror) and configuration files (by content) present with the right mode.
+  - One call looks at all files. What is right costs one C(stat); what is not is fetched in parallel, verified and put in place atomically.
+  - Needs only Python's standard library on the host.
+extends_documentation_fragment:
+  - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.mirror
+options:
+  files:
+    description: The files that must be present. Missing parent directories are made with mode V(0755).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path on the host.
+        type: path
+        required: true
+      content:
+        description: The text of the file. Give either this or O(files[].sha256).
+        type: str
+      sha256:
+        description: Digest (hex) of the file in the bundle; it is fetched from O(mirror).
+        type: str
+      size:
+        description: Size in bytes, V(0) when unknown. A wrong size saves reading the file.
+        type: int
+        default: 0
+      mode:
+        description: Permission bits as an octal string.
+        type: str
+        default: "0644"
+      name:
+        description: The file's name in the bundle; only for the reader of the arguments.
+        type: str
+        default: ""
+  secret_files:
+    description: Like O(files) with content that is never shown in results, diffs or logs.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path on the host.
+        type: path
+        required: true
+      content:
+        description: The text of the file.
+        type: str
+        required: true
+      mode:
+        description: Permission bits as an octal string.
+        type: str
+        default: "0600"
+  repository:
+    description: Repository of the bundle's files below the mirror's prefix.
+    type: str
+    default: hostplane/files
+  parallel:
+    description: How many files are fetched at the same time.
+    type: int
+    default: 4
+  timeout:
+    description: Seconds without a byte from the mirror after which a download is given up.
+    type: int
+    default: 30
+author:
+  - hostplane contributors (@hostplane)
+"""
+
+EXAMPLES = r"""
+- name: Install the kubelet and its unit
+  hostplane.cluster.release_files:
+    mirror: "{{ kubelet_mirror }}"
+    files:
+      - path: /usr/local/bin/kubelet
+        sha256: 46707a53209f826ad0f0d62371ac69cd00e78fd9a8176cf5f6f87f18f7f8b718
+        mode: "0755"
+      - path: /etc/systemd/system/kubelet.service
+        content: "{{ lookup('ansible.builtin.template', 'kubelet.service.j2') }}"
+"""
+
+RETURN = r"""
+changed_paths:
+  description: The files that were (or would be) written or whose mode was set, sorted.
+  returned: always
+  type: list
+  elements: str
+  sample: [/usr/local/bin/kubelet]
+downloaded_bytes:
+  description: How many bytes were fetched from the mirror.
+  returned: always
+  type: int
+  sample: 61234567
+"""
+
+import concurrent.futures
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostplane.cluster.plugins.module_utils._files import (
+    DigestCache,
+    FilesError,
+    FileState,
+    atomic_write,
+    look,
+    stream_to,
+    wanted_files,
+)
+from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import (
+    MIRROR_SPEC,
+    Mirror,
+    MirrorError,
+)
+
+CACHE = "/var/lib/hostplane/files.json"
+
+
+def fetch(mirror: Mirror, repository: str, state: FileState) -> int:
+    """Bring one file of the bundle to its place; returns the bytes fetched."""
+    wanted = state.wanted
+    with mirror.open_blob(repository, f"sha256:{wanted.digest}") as source:
+        return stream_to(wanted.path, source, wanted.mode_bits, wanted.digest)
+
+
+def describe(state: FileState) -> dict[str, str]:
+    """One entry of the diff; programs are shown by digest, secrets not at all."""
+    wanted = state.wanted
+    before, after = "", ""
+    if state.content_differs and wanted.secret:
+        before, after = "(secret)\n" if state.exists else "", "(new secret)\n"
+    elif state.content_differs and wanted.content is not None:
+        after = wanted.content
+        if state.exists:
+            with open(wanted.path, encoding="utf-8", errors="replace") as handle:
+                before = handle.read()
+    elif state.content_differs:
+        before, after = "(another file)\n" if state.exists else "", f"sha256:{wanted.digest}\n"
+    if state.mode_differs:
+        if state.exists:
+            before += f"mode: {os.lstat(wanted.path).st_mode & 0o7777:04o}\n"
+        after += f"mode: {wanted.mode_bits:04o}\n"
+    return {"before_header": wanted.path, "after_header": wanted.path, "before": before, "after": after}
+
+
+def apply(states: list[FileState], mirror: Mirror | None, params: dict[str, Any], cache: DigestCache) -> int:
+    """Write what differs, configuration after the programs that read it; returns the bytes fetched."""
+    downloads = [state for state in states if state.content_differs and state.wanted.content is None]
+    if downloads and mirror is None:
+        raise FilesError(f"{downloads[0].wanted.path}: is to be fetched, but no mirror is given")
+    fetched, errors = 0, []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, params["parallel"])) as pool:
+        tasks = {pool.submit(fetch, mirror, params["repository"], state): state for state in downloads if mirror}
+        for task in concurrent.futures.as_completed(tasks):
+            wanted = tasks[task].wanted
+            try:
+                fetched += task.result()
+                cache.record(wanted.path, wanted.digest)
+            except (MirrorError, FilesError, OSError) as exc:
+                errors.append(f"{wanted.path}: {exc}")
+    cache.save()
+    if errors:
+        raise FilesError("\n".join(sorted(errors)))
+    for state in states:
+        if state.content_differs and state.wanted.content is not None:
+            atomic_write(state.wanted.path, state.wanted.content.encode(), state.wanted.mode_bits)
+        elif state.mode_differs and not state.content_differs:
+            os.chmod(state.wanted.path, state.wanted.mode_bits)
+    return fetched
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Look at every file, then write what differs."""
+    params = module.params
+    wanted = wanted_files(params["files"]) + wanted_files(params["secret_files"], secret=True)
+    cache = DigestCache(CACHE)
+    states = [state for state in (look(file, cache) for file in wanted) if state.changed]
+    result: dict[str, Any] = {
+        "changed": bool(states),
+        "changed_paths": sorted(state.wanted.path for state in states),
+        "downloaded_bytes": 0,
+    }
+    if module._diff:
+        result["diff"] = [describe(state) for state in states]
+    if not module.check_mode:
+        mirror = Mirror.from_options(params["mirror"], params["timeout"]) if params["mirror"] else None
+        result["downloaded_bytes"] = apply(states, mirror, params, cache)
+        cache.save()
+    return result
+
+
+def main() -> None:
+    file_spec = {
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str"},
+        "sha256": {"type": "str"},
+        "size": {"type": "int", "default": 0},
+        "mode": {"type": "str", "default": "0644"},
+        "name": {"type": "str", "default": ""},
+    }
+    secret_spec = {
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str", "required": True, "no_log": True},
+        "mode": {"type": "str", "default": "0600"},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "default": [], "options": file_spec},
+            "secret_files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": secret_spec,
+                "no_log": False,
+            },
+            "mirror": MIRROR_SPEC,
+            "repository": {"type": "str", "default": "hostplane/files"},
+            "parallel": {"type": "int", "default": 4},
+            "timeout": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**run(module))
+    except (FilesError, MirrorError, OSError) as exc:
+        module.fail_json(msg=str(exc))
+
+
+if __name__ == "__main__":
+    main()
