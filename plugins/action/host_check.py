@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
@@ -37,10 +38,11 @@ class ActionModule(ActionBase):
         sent = time.time()
         answer = self._low_level_execute_command("date +%s.%N", sudoable=False)
         received = time.time()
-        try:
-            reading = float(answer.get("stdout", "").split()[-1])
-        except (ValueError, IndexError):
+        # The epoch with its fraction and nothing else: a banner of the shell may come before it.
+        found = re.search(r"^([0-9]{9,}\.[0-9]+)\s*\Z", str(answer.get("stdout", "")), re.M)
+        if not found:
             return bounds
+        reading = float(found.group(1))
         return narrow(bounds, sent, reading, reading, received)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

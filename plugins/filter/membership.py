@@ -9,8 +9,8 @@ name: membership
 short_description: What the hosts of a cluster say together
 version_added: "0.1.0"
 description:
-  - Puts the results of M(hostplane.cluster.host_check) of all reachable hosts together. Who is a member, who is to be made
-    one, which control plane can act for the cluster, and what is wrong where.
+  - Puts the results of M(hostplane.cluster.host_check) of all reachable hosts together. Who is a member, who is to be
+    made one, which control plane can act for the cluster, and what is wrong where.
   - Nothing of this is remembered anywhere else, so it holds after any interrupted run.
 positional: _input
 options:
@@ -19,7 +19,9 @@ options:
     type: dict
     required: true
   hosts:
-    description: Names of all hosts of the cluster. Those without a result, since they can't be reached or are not in C(--limit), are left out.
+    description:
+      - Names of all hosts of the cluster. Those without a result, since they can't be reached or are not in C(--limit),
+        are left out.
     type: list
     elements: str
     required: true
@@ -38,7 +40,8 @@ author:
 
 EXAMPLES = r"""
 - vars:
-    membership: "{{ hostvars | hostplane.cluster.membership(groups['control_plane'] + groups['worker'], groups['control_plane']) }}"
+    hosts: "{{ groups['control_plane'] + groups['worker'] }}"
+    membership: "{{ hostvars | hostplane.cluster.membership(hosts, groups['control_plane']) }}"
   ansible.builtin.debug:
     msg: "{{ membership.actor }} can act for the cluster"
 """
@@ -73,6 +76,8 @@ _value:
 
 from typing import Any
 
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostcompare import compare
+
 
 def problem(code: str, message: str, remedy: str) -> dict[str, str]:
     """A problem of the cluster as a whole."""
@@ -89,6 +94,7 @@ def membership(
     reachable = [host for host in control_planes if host in results]
     acting = [host for host in reachable if host in members]
     problems = [{"host": host, "path": "", **found} for host in results for found in results[host]["findings"]]
+    problems += compare(results)
     if control_planes and not reachable:
         problems.append(
             problem(

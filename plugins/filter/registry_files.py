@@ -9,7 +9,7 @@ name: registry_files
 short_description: containerd's registry configuration for a mirror
 version_added: "0.1.0"
 description:
-  - For each public registry, the C(hosts.toml) that makes containerd take its images from the mirror, and only from there.
+  - For each public registry, the C(hosts.toml) that makes containerd take its images from the mirror, and only there.
   - An image that is not in the bundle is thus an error on the node and never a download from the internet.
 positional: mirror
 options:
@@ -32,7 +32,9 @@ secret_files: "{{ ['registry.k8s.io'] | hostplane.cluster.registry_files(mirror)
 
 RETURN = r"""
 _value:
-  description: Entries for the C(secret_files) option of M(hostplane.cluster.release_files); they carry the mirror's credentials.
+  description:
+    - Entries for the C(secret_files) option of M(hostplane.cluster.release_files).
+    - They carry the mirror's credentials.
   type: list
   elements: dict
 """

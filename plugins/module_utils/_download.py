@@ -150,7 +150,8 @@ def _transfer(url: str, part: str, timeout: float) -> tuple[str, bool]:
     if have:
         request.add_header("Range", f"bytes={have}-")
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
+        # Not open_url: that sets up the whole process anew for each request, and downloads run in threads.
+        response = urllib.request.build_opener().open(request, timeout=timeout)
     except urllib.error.HTTPError as error:
         if error.code != 416 or not have:
             raise
@@ -207,17 +208,14 @@ def fetch(
                 f"corrupted: expected sha256 {sha256}, got {actual}",
                 "a proxy or mirror altered it, or the release catalogue is wrong: compare with the publisher's own sum",
             )
-        except TransientError as error:
-            problem = error
-        except (OSError, http.client.HTTPException) as error:
-            found = _problem_of(error, timeout)
-            if not isinstance(found, TransientError):
-                raise found from error
-            problem = found
-        attempt += 1
-        if attempt > retries:
-            raise DownloadError(f"{problem.reason}, {attempt} times", problem.remedy)
-        time.sleep(problem.wait or min(2.0 ** (attempt - 1), 30.0))
+        except (TransientError, OSError, http.client.HTTPException) as error:
+            problem = error if isinstance(error, TransientError) else _problem_of(error, timeout)
+            if not isinstance(problem, TransientError):
+                raise problem from error
+            attempt += 1
+            if attempt > retries:
+                raise DownloadError(f"{problem.reason}, {attempt} times", problem.remedy) from error
+            time.sleep(problem.wait or min(2.0 ** (attempt - 1), 30.0))
 
 
 def _install(wanted: Wanted, temporary: str) -> None:

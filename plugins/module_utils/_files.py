@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
-"""Files of a host: what is wanted, what is there, and how to get from one to the other without ever leaving half a file."""
+"""Files of a host: what is wanted, what is there, and the way there without ever leaving half a file."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class FileState:
         return self.content_differs or self.mode_differs
 
 
-def wanted_files(entries: Iterable[dict[str, Any]], secret: bool = False) -> list[WantedFile]:
-    """Turn module options into wanted files.
+def wanted_files(entries: Iterable[dict[str, Any]], secrets: Iterable[dict[str, Any]] = ()) -> list[WantedFile]:
+    """Turn module options into wanted files; the content of secrets is never shown.
 
     Raises FilesError with every wrong entry at once.
     """
     files, errors = [], []
-    for entry in entries:
+    for entry, secret in [*((entry, False) for entry in entries), *((entry, True) for entry in secrets)]:
         path, content, digest = entry["path"], entry.get("content"), entry.get("sha256") or ""
         if not os.path.isabs(path):
             errors.append(f"{path}: the path must be absolute")
@@ -83,7 +83,9 @@ def wanted_files(entries: Iterable[dict[str, Any]], secret: bool = False) -> lis
             int(entry.get("mode") or "0644", 8)
         except ValueError:
             errors.append(f"{path}: {entry.get('mode')!r} is not an octal mode")
-        files.append(WantedFile(path, entry.get("mode") or "0644", content, digest, int(entry.get("size") or 0), secret))
+        files.append(
+            WantedFile(path, entry.get("mode") or "0644", content, digest, int(entry.get("size") or 0), secret)
+        )
     paths = [file.path for file in files]
     errors.extend(f"{path}: listed more than once" for path in sorted({p for p in paths if paths.count(p) > 1}))
     if errors:
@@ -141,6 +143,7 @@ class DigestCache:
             return
         kept = {path: entry for path, entry in sorted(self.entries.items()) if os.path.exists(path)}
         atomic_write(self.path, json.dumps(kept, indent=0).encode(), 0o600)
+        self.dirty = False
 
 
 def look(file: WantedFile, cache: DigestCache) -> FileState:
@@ -186,8 +189,8 @@ def _replacing(path: str, mode: int) -> Any:
 def stream_to(path: str, source: BinaryIO, mode: int, sha256: str) -> int:
     """Write a stream to a path; the file appears only when its digest is right. Returns the size in bytes.
 
-    Raises FilesError when the digest differs. Large files are not synced to disk: the digest cache notices a file that a
-    power cut shortened, and the next run fetches it again.
+    Raises FilesError when the digest differs. Large files are not synced to disk: the digest cache notices a file that
+    a power cut shortened, and the next run fetches it again.
     """
     digest, size = hashlib.sha256(), 0
     with _replacing(path, mode) as handle:

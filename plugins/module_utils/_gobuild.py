@@ -241,7 +241,8 @@ class GoBuilder:
         out = os.path.join(work, "out")
         os.mkdir(out)
         argv = [self.go, *command_line(build, out)[1:]]
-        done = subprocess.run(argv, cwd=build.gomod, env=environment(build, os.environ), capture_output=True, text=True)
+        env = environment(build, os.environ)
+        done = subprocess.run(argv, cwd=build.gomod, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise GoBuildError(self._explain(build, done.stderr))
         for name, package in build.binaries.items():

@@ -123,7 +123,7 @@ def self_binds(table: list[Mount], directories: t.Iterable[str]) -> list[str]:
         below = [other for other in table[:index] if f"{mount.point}/".startswith(f"{other.point.rstrip('/')}/")]
         if mount.point in directories and below:
             under = max(reversed(below), key=lambda other: len(other.point))
-            source = os.path.normpath(f"{under.source}/{os.path.relpath(mount.point, under.point)}")
+            source = os.path.normpath(os.path.join(under.source, os.path.relpath(mount.point, under.point)))
             if (mount.device, os.path.normpath(mount.source)) == (under.device, source):
                 found.append(mount.point)
     return found

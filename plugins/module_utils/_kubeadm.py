@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
-"""Running kubeadm so that a run that was killed can be finished: a lock, a marker of how far it got, and what to ignore then."""
+"""Running kubeadm so that a killed run can be finished: a lock, a marker of how far it got, and what to ignore then."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._files import at
 
 ROOT = "/etc/kubernetes"
 MARKER = f"{ROOT}/hostplane.json"
-LOCK = "/run/hostplane-kubeadm.lock"
+KUBEADM = "/usr/local/bin/kubeadm"
+RUN = "/run"
+LOCK = f"{RUN}/hostplane-kubeadm.lock"
 ETCD_DATA = "/var/lib/etcd/member"
 KUBELET_CONF = f"{ROOT}/kubelet.conf"
 KUBELET_CLIENT = "/var/lib/kubelet/pki/kubelet-client-current.pem"
@@ -53,7 +55,7 @@ class KubeadmError(Exception):
 
 @dataclass(frozen=True)
 class Marker:
-    """What this host is part of (C(/etc/kubernetes/hostplane.json)); phase is such as C(init-started) or C(join-done)."""
+    """What this host is part of (/etc/kubernetes/hostplane.json); phase is such as init-started or join-done."""
 
     cluster: str = ""
     phase: str = ""
@@ -64,46 +66,47 @@ class Marker:
         return self.phase.endswith("-done")
 
 
-def read_marker(path: str = MARKER) -> Marker:
+def read_marker() -> Marker:
     """The host's marker; an empty one when there is none.
 
     Raises KubeadmError when it can't be understood.
     """
     try:
-        with open(path, encoding="utf-8") as handle:
+        with open(MARKER, encoding="utf-8") as handle:
             data = json.load(handle)
         return Marker(data["cluster"], data["phase"], data.get("settings") or {})
     except FileNotFoundError:
         return Marker()
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise KubeadmError(f"{path} can't be understood ({exc}); look at this host by hand, or reset it") from exc
+        raise KubeadmError(f"{MARKER} can't be understood ({exc}); look at this host by hand, or reset it") from exc
 
 
-def write_marker(marker: Marker, path: str = MARKER) -> None:
+def write_marker(marker: Marker) -> None:
     """Write the marker in one step."""
     data = {"cluster": marker.cluster, "phase": marker.phase, "settings": marker.settings}
-    atomic_write(path, (json.dumps(data, indent=2, sort_keys=True) + "\n").encode(), 0o644)
+    atomic_write(MARKER, (json.dumps(data, indent=2, sort_keys=True) + "\n").encode(), 0o644)
 
 
-def refuse_foreign(marker: Marker, cluster: str, root: str = ROOT) -> None:
+def refuse_foreign(marker: Marker, cluster: str) -> None:
     """Raise KubeadmError when this host belongs to something else than the cluster."""
     if marker.cluster and marker.cluster != cluster:
         raise KubeadmError(
-            f"this host belongs to cluster {marker.cluster!r}, not {cluster!r}; run the reset playbook of that cluster first"
+            f"this host belongs to cluster {marker.cluster!r}, not {cluster!r}; "
+            "run the reset playbook of that cluster first"
         )
-    found = [path for path in (f"{root}/kubelet.conf", f"{root}/admin.conf") if os.path.exists(path)]
+    found = [path for path in (f"{ROOT}/kubelet.conf", f"{ROOT}/admin.conf") if os.path.exists(path)]
     if not marker.cluster and found:
         raise KubeadmError(f"{found[0]} is of a cluster that was not made by this collection; kubeadm reset it first")
 
 
-def drop_unfinished(root: str = ROOT, etcd_data: str = ETCD_DATA) -> list[str]:
+def drop_unfinished() -> list[str]:
     """Remove what an interrupted C(kubeadm init) may have left half-written; returns the paths.
 
-    Certificates are complete pairs or worthless, since kubeadm writes the key first. Kubeconfigs can be made again as long as
-    etcd holds nothing. Complete pairs stay: they may be the operator's own CA.
+    Certificates are complete pairs or worthless, since kubeadm writes the key first. Kubeconfigs can be made again as
+    long as etcd holds nothing. Complete pairs stay: they may be the operator's own CA.
     """
     broken = []
-    for cert in glob.glob(f"{root}/pki/**/*.crt", recursive=True) + glob.glob(f"{root}/pki/**/*.key", recursive=True):
+    for cert in glob.glob(f"{ROOT}/pki/**/*.crt", recursive=True) + glob.glob(f"{ROOT}/pki/**/*.key", recursive=True):
         stem = os.path.splitext(cert)[0]
         if os.path.basename(stem) == "sa":
             continue
@@ -112,26 +115,32 @@ def drop_unfinished(root: str = ROOT, etcd_data: str = ETCD_DATA) -> list[str]:
         external_ca = cert.endswith("ca.crt") and not os.path.exists(pair[1]) and os.path.getsize(cert)
         if not external_ca and not all(os.path.exists(path) and os.path.getsize(path) for path in pair):
             broken.append(cert)
-    account = [f"{root}/pki/sa.key", f"{root}/pki/sa.pub"]
+    account = [f"{ROOT}/pki/sa.key", f"{ROOT}/pki/sa.pub"]
     if not all(os.path.exists(path) and os.path.getsize(path) for path in account):
         broken.extend(path for path in account if os.path.exists(path))
-    if not os.path.exists(etcd_data):
-        broken.extend(glob.glob(f"{root}/*.conf"))
+    if not os.path.exists(ETCD_DATA):
+        broken.extend(glob.glob(f"{ROOT}/*.conf"))
     for path in broken:
         os.unlink(path)
     return sorted(broken)
 
 
-def has_identity(kubelet_conf: str = KUBELET_CONF, client: str = KUBELET_CLIENT) -> bool:
+def drop_configs() -> None:
+    """Remove the configuration that a killed run has left; it may hold a token."""
+    for path in glob.glob(f"{RUN}/hostplane-kubeadm-*.yaml"):
+        os.unlink(path)
+
+
+def has_identity() -> bool:
     """Whether the kubelet has its own certificate: from then on a worker is a member, whatever was killed after."""
-    return os.path.exists(kubelet_conf) and os.path.exists(client)
+    return os.path.exists(KUBELET_CONF) and os.path.exists(KUBELET_CLIENT)
 
 
 @contextlib.contextmanager
-def one_at_a_time(timeout: int, path: str = LOCK) -> Iterator[int]:
+def one_at_a_time(timeout: int) -> Iterator[int]:
     """Hold the lock; waits for a kubeadm that an earlier, killed run has left working. timeout in seconds."""
     deadline = time.monotonic() + timeout
-    with open(path, "w", encoding="utf-8") as handle:
+    with open(LOCK, "w", encoding="utf-8") as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,7 +148,8 @@ def one_at_a_time(timeout: int, path: str = LOCK) -> Iterator[int]:
             except BlockingIOError as exc:
                 if time.monotonic() > deadline:
                     raise KubeadmError(
-                        f"another kubeadm has been working here for over {timeout} s (lock {path}); see what it waits for"
+                        f"another kubeadm has been working here for over {timeout} s (lock {LOCK}); "
+                        "see what it waits for"
                     ) from exc
                 time.sleep(0.2)
         yield handle.fileno()
@@ -148,12 +158,12 @@ def one_at_a_time(timeout: int, path: str = LOCK) -> Iterator[int]:
 def run_kubeadm(verb: str, config: str, ignores: list[str], timeout: int, lock: int) -> None:
     """Run C(kubeadm init|join) with a configuration that exists only as long as it is needed. timeout in seconds.
 
-    The configuration may hold a token, so it is a file of mode 0600 and never an argument. kubeadm inherits the lock, so that
-    a second run waits when this process is killed and kubeadm is not.
+    The configuration may hold a token, so it is a file of mode 0600 and never an argument. kubeadm inherits the lock,
+    so that a second run waits when this process is killed and kubeadm is not.
     """
-    path = f"/run/hostplane-kubeadm-{verb}.yaml"
+    path = f"{RUN}/hostplane-kubeadm-{verb}.yaml"
     atomic_write(path, config.encode(), 0o600)
-    command = ["/usr/local/bin/kubeadm", verb, "--config", path]
+    command = [KUBEADM, verb, "--config", path]
     if verb == "init":
         command.append("--skip-token-print")
     if ignores:
@@ -174,7 +184,9 @@ def run_kubeadm(verb: str, config: str, ignores: list[str], timeout: int, lock: 
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     if done.returncode:
-        raise KubeadmError(f"kubeadm {verb} failed with exit code {done.returncode}:\n{explain(done.stdout, done.stderr)}")
+        raise KubeadmError(
+            f"kubeadm {verb} failed with exit code {done.returncode}:\n{explain(done.stdout, done.stderr)}"
+        )
 
 
 def explain(stdout: str, stderr: str, lines: int = 25) -> str:

@@ -9,6 +9,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import http.client
 import json
 import re
 import ssl
@@ -38,8 +40,11 @@ class _SameHostAuth(urllib.request.HTTPRedirectHandler):
     """Follow redirects (Harbor sends blobs from object storage), but never carry credentials to another host."""
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
+        target = urllib.parse.urlsplit(newurl)
+        if target.scheme != "https":
+            raise MirrorError(f"{req.full_url} redirects to {target.scheme}://{target.netloc}, which is not https")
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new is not None and urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
+        if new is not None and target.netloc != urllib.parse.urlsplit(req.full_url).netloc:
             new.remove_header("Authorization")
         return new
 
@@ -49,9 +54,9 @@ class Mirror:
 
     def __init__(self, address: str, prefix: str, username: str, password: str, ca: str, timeout: int) -> None:
         self.address, self.prefix, self.timeout = address, prefix, timeout
-        self._user, self._password = username, password
         basic = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._authorization = f"Basic {basic}" if username else ""
+        self._basic = f"Basic {basic}" if username else ""
+        self._authorization = self._basic
         try:
             context = ssl.create_default_context(cadata=ca or None)
         except (ssl.SSLError, ValueError) as exc:
@@ -72,11 +77,20 @@ class Mirror:
         return self._get(f"{repository}/blobs/{digest}", "application/octet-stream")
 
     def read_artifact(self, repository: str, tag: str) -> bytes:
-        """The single layer of a small artifact such as the lock."""
-        with self._get(f"{repository}/manifests/{tag}", MANIFEST_TYPES) as answer:
-            manifest = json.load(answer)
-        with self.open_blob(repository, manifest["layers"][0]["digest"]) as answer:
-            return bytes(answer.read())
+        """The single layer of a small artifact such as the lock, verified."""
+        name = f"{self.address}/{self.prefix}{repository}:{tag}"
+        try:
+            with self._get(f"{repository}/manifests/{tag}", MANIFEST_TYPES) as answer:
+                digest = str(json.load(answer)["layers"][0]["digest"])
+            with self.open_blob(repository, digest) as answer:
+                data = bytes(answer.read())
+        except (OSError, http.client.HTTPException) as exc:
+            raise MirrorError(self._reason(name, exc)) from exc
+        except (ValueError, KeyError, IndexError, TypeError) as exc:
+            raise MirrorError(f"{name} is not an artifact of this collection; run the mirror playbook") from exc
+        if digest != f"sha256:{hashlib.sha256(data).hexdigest()}":
+            raise MirrorError(f"{name} is damaged: its layer is not {digest}; run the mirror playbook")
+        return data
 
     def _get(self, path: str, accept: str) -> Any:
         url = f"https://{self.address}/v2/{self.prefix}{path}"
@@ -88,10 +102,10 @@ class Mirror:
                 self._authorization = f"Bearer {self._token(challenge)}"
                 try:
                     return self._open(url, accept, self._authorization)
-                except (urllib.error.HTTPError, OSError) as again:
+                except (OSError, http.client.HTTPException) as again:
                     raise MirrorError(self._reason(url, again)) from again
             raise MirrorError(self._reason(url, exc)) from exc
-        except OSError as exc:
+        except (OSError, http.client.HTTPException) as exc:
             raise MirrorError(self._reason(url, exc)) from exc
 
     def _open(self, url: str, accept: str, authorization: str) -> Any:
@@ -101,16 +115,17 @@ class Mirror:
     def _token(self, challenge: str) -> str:
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         query = urllib.parse.urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
-        basic = base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
         realm = fields.get("realm", "")
         if not realm.startswith("https://"):
             raise MirrorError(f"mirror {self.address} asks for a token from {realm!r}, which is not https")
         try:
-            with self._open(f"{realm}?{query}", "application/json", f"Basic {basic}") as answer:
+            with self._open(f"{realm}?{query}", "application/json", self._basic) as answer:
                 body = json.load(answer)
-        except (OSError, ValueError) as exc:
+            return str(body.get("token") or body.get("access_token") or "")
+        except (OSError, http.client.HTTPException) as exc:
             raise MirrorError(self._reason(realm, exc)) from exc
-        return str(body.get("token") or body.get("access_token") or "")
+        except (ValueError, AttributeError) as exc:
+            raise MirrorError(f"{realm} did not answer with a token") from exc
 
     def _reason(self, url: str, exc: Exception) -> str:
         if isinstance(exc, urllib.error.HTTPError):

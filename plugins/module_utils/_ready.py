@@ -12,6 +12,8 @@ from typing import Any
 
 PROBE = "hostplane-probe"
 PROBE_PORT = 8080
+# Set on a node when its probe has passed; a run that was killed before is thus made good by the next one.
+PROBED = "hostplane.io/probed"
 
 
 def condition(obj: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -50,15 +52,49 @@ def workload_not_ready(obj: dict[str, Any]) -> str:
     return "" if wanted and have >= wanted else f"{name}: {have} of {wanted} pods available"
 
 
-def probe_objects(image: str) -> list[dict[str, Any]]:
-    """Namespace, DaemonSet and Service that the probe needs; the image is agnhost."""
+def pods_waiting(pods: list[dict[str, Any]]) -> list[str]:
+    """Why pods that should run don't, as the kubelet says it; one line for each pod that says something."""
+    lines = []
+    for pod in pods:
+        statuses = [
+            *(pod.get("status", {}).get("initContainerStatuses") or []),
+            *(pod.get("status", {}).get("containerStatuses") or []),
+        ]
+        said = [state for state in (entry.get("state", {}).get("waiting") for entry in statuses) if state]
+        scheduled = condition(pod, "PodScheduled")
+        if scheduled.get("status") == "False":
+            said = [scheduled]
+        if not said and condition(pod, "Ready").get("status") == "False":
+            said = [condition(pod, "Ready")]
+        if said:
+            reason = ": ".join(filter(None, [said[0].get("reason"), said[0].get("message")]))
+            where = pod["spec"].get("nodeName") or "no node"
+            lines.append(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']} on {where}: {reason}")
+    return sorted(lines)
+
+
+def unprobed(nodes: list[dict[str, Any]], wanted: list[str]) -> list[str]:
+    """The wanted nodes whose probe has never passed, sorted."""
+    names = {node["metadata"]["name"] for node in nodes if PROBED not in (node["metadata"].get("annotations") or {})}
+    return sorted(names.intersection(wanted))
+
+
+def probe_nodes(nodes: list[dict[str, Any]], fresh: list[str]) -> list[str]:
+    """Where probe pods run: on the fresh nodes, and on one more when a single one would have nobody to talk to."""
+    ready = [node["metadata"]["name"] for node in nodes if condition(node, "Ready").get("status") == "True"]
+    partners = sorted(set(ready) - set(fresh))
+    return sorted(fresh + (partners[:1] if len(fresh) == 1 else []))
+
+
+def probe_objects(image: str, nodes: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The probe as (API path, object): namespace, DaemonSet for the named nodes only, Service; the image is agnhost."""
     labels = {"app.kubernetes.io/name": PROBE, "app.kubernetes.io/managed-by": "hostplane"}
     container = {
         "name": "probe",
         "image": image,
         "args": ["netexec", f"--http-port={PROBE_PORT}", "--udp-port=-1"],
         "ports": [{"containerPort": PROBE_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": PROBE_PORT}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/hostname", "port": PROBE_PORT}, "periodSeconds": 1},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -69,36 +105,55 @@ def probe_objects(image: str) -> list[dict[str, Any]]:
     }
     pod = {
         "tolerations": [{"operator": "Exists"}],
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}
+                        for name in nodes
+                    ]
+                }
+            }
+        },
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "containers": [container],
     }
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PROBE, "labels": labels}},
-        {
-            "apiVersion": "apps/v1",
-            "kind": "DaemonSet",
-            "metadata": {"name": PROBE, "namespace": PROBE, "labels": labels},
-            "spec": {
-                "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
+        (
+            "/api/v1/namespaces",
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PROBE, "labels": labels}},
+        ),
+        (
+            f"/apis/apps/v1/namespaces/{PROBE}/daemonsets",
+            {
+                "apiVersion": "apps/v1",
+                "kind": "DaemonSet",
+                "metadata": {"name": PROBE, "namespace": PROBE, "labels": labels},
+                "spec": {
+                    "selector": {"matchLabels": labels},
+                    "template": {"metadata": {"labels": labels}, "spec": pod},
+                },
             },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": PROBE, "namespace": PROBE, "labels": labels},
-            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": PROBE_PORT}]},
-        },
+        ),
+        (
+            f"/api/v1/namespaces/{PROBE}/services",
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": PROBE, "namespace": PROBE, "labels": labels},
+                "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": PROBE_PORT}]},
+            },
+        ),
     ]
 
 
 def probe_targets(pod: dict[str, Any], pods: list[dict[str, Any]], domain: str) -> list[tuple[str, str, int]]:
     """What one probe pod must reach: (what, host, port).
 
-    The names prove cluster DNS, the Service proves kube-proxy, a pod of the next node proves the pod network; each pod asks
-    one other pod, so the work grows with the number of nodes and not with its square.
+    The names prove cluster DNS, the Service proves kube-proxy, a pod of the next node proves the pod network; each pod
+    asks one other pod, so the work grows with the number of nodes and not with its square.
     """
     targets = [
         ("the Service through cluster DNS", f"{PROBE}.{PROBE}.svc.{domain}", 80),

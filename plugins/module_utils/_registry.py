@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import http.client
 import json
 import re
@@ -22,6 +21,8 @@ import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.hostplane.cluster.plugins.module_utils._oci import digest_of
+
 BLOCK = 1 << 20
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -30,9 +31,10 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 ATTEMPTS = 3
+BROKEN = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
 HINTS = {
     401: "it refuses user {user!r}: correct mirror_username and mirror_password",
-    403: "user {user!r} may not push there: grant it (Harbor: a robot account with push on the project)",
+    403: "user {user!r} may not push there, or there is no such project: grant it (Harbor: a robot account with push)",
     404: "no such project, or no registry: create the project, or correct mirror_prefix or mirror_address",
     413: "a proxy in front limits the body (nginx: client_max_body_size 0)",
     429: "it limits requests: run again later, what was pushed is kept",
@@ -76,7 +78,7 @@ class Registry:
     """One registry; safe for several threads, each of which keeps its own connection."""
 
     def __init__(
-        self, address: str, username: str = "", password: str = "", ca_file: str | None = None, timeout: float = 60.0
+        self, address: str, username: str = "", password: str = "", ca_file: str | None = None, timeout: float = 120.0
     ) -> None:
         self.address = address
         self.username = username
@@ -104,12 +106,18 @@ class Registry:
         try:
             if path is None:
                 connection.request(method, target, body=body, headers=headers)
+                complete = True
             else:
+                complete = False
                 # A registry that refuses the body closes early: its answer says why.
-                with open(path, "rb") as stream, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                with open(path, "rb") as stream, contextlib.suppress(*BROKEN):
                     connection.request(method, target, body=stream, headers=headers)
+                    complete = True
             response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
+            answer = Answer(response.status, response.headers, response.read())
+            if not complete:
+                connection.close()
+            return answer
         except BaseException:
             connection.close()
             raise
@@ -124,15 +132,13 @@ class Registry:
                     f"the certificate of {host} is not trusted ({error.verify_message}): check mirror_ca_file, "
                     "and that the certificate is in date and made for this name"
                 ) from error
-            except ssl.SSLError as error:
-                raise RegistryError(
-                    f"{host} does not speak TLS as expected ({error.reason}): check address and port"
-                ) from error
             except socket.gaierror as error:
                 raise Unreachable(f"{host} has no address ({error.strerror}): check mirror_address and DNS") from error
             except ConnectionRefusedError as error:
                 raise Unreachable(f"{host} refuses connections: check that it runs, and mirror_address") from error
             except (OSError, http.client.HTTPException) as error:
+                if isinstance(error, ssl.SSLError) and not isinstance(error, BROKEN):
+                    raise RegistryError(f"{host} does not speak TLS ({error}): check address and port") from error
                 # A kept connection may have been closed meanwhile, so that the first failure says nothing yet.
                 if attempt == ATTEMPTS:
                     raise Unreachable(
@@ -164,8 +170,7 @@ class Registry:
         answer = self._send("GET", url, {"Authorization": self._basic()} if self.username else {}, None, None)
         if answer.status != 200:
             raise self.problem(answer, "", "token")
-        found = json.loads(answer.data)
-        return str(found.get("token") or found.get("access_token") or "")
+        return str(json.loads(answer.data).get("token") or json.loads(answer.data).get("access_token") or "")
 
     def request(
         self,
@@ -216,7 +221,9 @@ class Registry:
         if re.search(r"quota|exceed|no space left|insufficient storage", details, re.I):
             hint = HINTS[507]
         else:
-            hint = HINTS.get(500 if answer.status >= 500 else answer.status, "see the registry's log")
+            # After a login, Harbor says 401 for projects that are not there or not for this user.
+            status = 403 if answer.status == 401 and repository else min(answer.status, 500)
+            hint = HINTS.get(status, "see the registry's log")
         return RegistryError(f"{where}: {what} failed ({said}): {hint.format(user=self.username)}")
 
     def wait(self, seconds: float) -> None:
@@ -244,20 +251,16 @@ class Registry:
         if answer.status == 200 and not answer.headers.get("Docker-Content-Digest"):
             answer = self.request("GET", url, [repository], accept)
         if answer.status == 200:
-            sent = answer.headers.get("Docker-Content-Digest")
-            return sent or "sha256:" + hashlib.sha256(answer.data).hexdigest()
-        # Harbor answers 403 or 401 instead of 404 to hide projects; the push itself will say which it is.
+            return answer.headers.get("Docker-Content-Digest") or digest_of(answer.data)
         if answer.status == 404:
             return None
         raise self.problem(answer, repository, "reading")
 
     def has_blob(self, repository: str, digest: str) -> bool:
         answer = self.request("HEAD", f"/v2/{repository}/blobs/{digest}", [repository])
-        if answer.status == 404:
-            return False
-        if answer.status >= 400:
+        if answer.status >= 400 and answer.status != 404:
             raise self.problem(answer, repository, "reading")
-        return True
+        return answer.status != 404
 
     def put_blob(self, repository: str, digest: str, size: int, path: str, mount_from: str | None = None) -> bool:
         """Upload a blob in one piece, or have it taken from another repository; return whether it was sent."""
@@ -284,11 +287,11 @@ class Registry:
         raise AssertionError("unreachable code")
 
     def put_manifest(self, repository: str, reference: str, media_type: str, data: bytes) -> None:
-        url = f"/v2/{repository}/manifests/{reference}"
-        answer = self.request("PUT", url, [repository], {"Content-Type": media_type}, body=data)
+        headers = {"Content-Type": media_type}
+        answer = self.request("PUT", f"/v2/{repository}/manifests/{reference}", [repository], headers, body=data)
         if answer.status not in (201, 202):
             raise self.problem(answer, repository, f"manifest {reference}")
-        expected = "sha256:" + hashlib.sha256(data).hexdigest()
+        expected = digest_of(data)
         stored = self.manifest_digest(repository, reference)
         if stored != expected:
             raise RegistryError(

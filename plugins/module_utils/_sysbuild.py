@@ -103,7 +103,8 @@ def rootfs_packages(path: str) -> list[list[str]]:
 
 
 def _run(build: SysBuild, argv: list[str], **env: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C", **env})
+    env = {**os.environ, "LC_ALL": "C", **env}
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-15:])
         raise GoBuildError(f"build {build.name}: `{argv[0]}` failed. It said:\n{tail}")

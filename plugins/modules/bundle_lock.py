@@ -11,11 +11,35 @@ short_description: Read the lock of a release from the mirror
 version_added: "0.1.0"
 description:
   - Reads the list of files and images with their digests that the mirror holds for a release, one per architecture.
-  - A mirror that can't be used is returned as a problem, so that it can be reported together with everything else that is wrong.
+  - A mirror that can't be used is returned as a problem, so that it can be reported together with everything else.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
-  - hostplane.cluster.attributes.mirror
 options:
+  mirror:
+    description: The OCI registry that holds the bundle, as the controller reaches it.
+    type: dict
+    required: true
+    suboptions:
+      address:
+        description: Host and port, such as V(mirror.example.com:5000). TLS is always used.
+        type: str
+        required: true
+      prefix:
+        description: Path before every repository, ending in a slash, such as the project of a Harbor registry.
+        type: str
+        default: ""
+      username:
+        description: User for basic authentication; empty for none.
+        type: str
+        default: ""
+      password:
+        description: Password for basic authentication.
+        type: str
+        default: ""
+      ca:
+        description: Certificates (PEM text) that the registry's certificate is verified with; empty for the host's own trust store.
+        type: str
+        default: ""
   release:
     description: Kubernetes version of the release.
     type: str
@@ -76,7 +100,9 @@ def read_lock(mirror: Mirror, repository: str, release: str, arch: str) -> dict[
         lock = json.loads(data)
         found = (lock["release"], lock["arch"])
     except (ValueError, KeyError, TypeError) as exc:
-        raise MirrorError(f"the lock of {release} for {arch} on mirror {mirror.address} is not readable: {exc}") from exc
+        raise MirrorError(
+            f"the lock of {release} for {arch} on mirror {mirror.address} is not readable: {exc}"
+        ) from exc
     if found != (release, arch):
         raise MirrorError(f"mirror {mirror.address} holds a lock of {found} under the name of {release} for {arch}")
     return dict(lock)
@@ -106,7 +132,7 @@ def main() -> None:
                     "code": "MirrorLock",
                     "host": "",
                     "message": str(exc),
-                    "remedy": f"run the bundle and mirror playbooks for {params['release']}, and check the mirror_* variables",
+                    "remedy": f"run the bundle and mirror playbooks for {params['release']}, or correct mirror_*",
                     "path": "mirror_address",
                 }
             )

@@ -85,7 +85,8 @@ def ask(url: str, timeout: int) -> str:
     """Nothing when the address answers as a download host does, else what happened."""
     request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": _download.USER_AGENT})
     try:
-        with urllib.request.urlopen(request, timeout=timeout):
+        # Not open_url: that sets up the whole process anew for each request, and several are asked at a time.
+        with urllib.request.build_opener().open(request, timeout=timeout):
             return ""
     except urllib.error.HTTPError as exc:
         # A registry asks for a token first; a filtering proxy says 403.

@@ -11,11 +11,11 @@ short_description: Wait until a cluster works, and prove it with probe pods
 version_added: "0.1.0"
 description:
   - Waits until the named nodes are Ready and the named workloads are complete.
-  - With O(probe=true) it runs a pod on every node, and each must reach a Service through cluster DNS, the API and a pod on another node.
-    The pods are removed again.
+  - With O(probe=new) it runs a pod on every node that has never been proven, and each must reach a Service through
+    cluster DNS, the API and a pod on another node. The pods are removed again, and the node is annotated.
   - Runs on the controller.
 extends_documentation_fragment:
-  - hostplane.cluster.attributes.info
+  - hostplane.cluster.attributes
 options:
   kubeconfig:
     description: Path of an administrator's kubeconfig.
@@ -34,11 +34,12 @@ options:
       - daemonset/kube-system/kube-proxy
       - deployment/kube-system/coredns
   probe:
-    description: Whether to run the probe pods.
-    type: bool
-    default: false
+    description: Which nodes to prove with probe pods.
+    type: str
+    choices: [never, new, always]
+    default: never
   probe_image:
-    description: Image of C(agnhost); required with O(probe=true).
+    description: Image of C(agnhost); required with O(probe=new) and O(probe=always).
     type: str
     default: ""
   dns_domain:
@@ -60,7 +61,7 @@ EXAMPLES = r"""
   hostplane.cluster.cluster_ready:
     kubeconfig: /root/.kube/production.conf
     nodes: [cp1, worker1, worker2]
-    probe: true
+    probe: new
     probe_image: registry.k8s.io/e2e-test-images/agnhost:2.63.0
   delegate_to: localhost
   run_once: true
@@ -76,6 +77,12 @@ nodes:
     - name: cp1
       version: v1.36.3
       address: 10.99.0.11
+probed:
+  description: Names of the nodes that were (or would be) proven by this run, sorted.
+  returned: success
+  type: list
+  elements: str
+  sample: [worker2]
 probes:
   description: How many connections the probe pods made.
   returned: success
@@ -88,51 +95,18 @@ seconds:
   sample: 4.2
 """
 
-import json
 import os
 import time
-import traceback
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hostplane.cluster.plugins.module_utils import _ready
+from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _ready
 
-try:
-    from kubernetes import config
-    from kubernetes.client.exceptions import ApiException
-    from kubernetes.dynamic import DynamicClient
-    from urllib3.exceptions import HTTPError
-
-    IMPORT_ERROR = ""
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
-
-REQUEST_SECONDS = 15
-PATHS = {"daemonset": "daemonsets", "deployment": "deployments"}
+NAMESPACE = f"/api/v1/namespaces/{_ready.PROBE}"
 
 
 class NotReady(Exception):
     """The deadline passed; the message lists everything that was still missing."""
-
-
-class Cluster:
-    """The few calls that are needed, as plain JSON."""
-
-    def __init__(self, kubeconfig: str) -> None:
-        # Without discovery: every path is known, and asking for it would cost more than the calls themselves.
-        self.api = DynamicClient(config.new_client_from_config(kubeconfig), discoverer=lambda *dummy: None)
-
-    def call(self, method: str, path: str, body: Any = None, query: list[tuple[str, str]] | None = None) -> Any:
-        """One request; the answer as JSON."""
-        answer = self.api.request(
-            method, path, body=body, query_params=query or [], serialize=False, _request_timeout=REQUEST_SECONDS
-        )
-        return json.loads(answer.data)
-
-    def workload(self, reference: str) -> dict[str, Any]:
-        """A Deployment or DaemonSet by C(kind/namespace/name)."""
-        kind, namespace, name = reference.split("/")
-        return dict(self.call("GET", f"/apis/apps/v1/namespaces/{namespace}/{PATHS[kind]}/{name}"))
 
 
 def wait(deadline: float, missing: Callable[[], list[str]]) -> None:
@@ -140,9 +114,8 @@ def wait(deadline: float, missing: Callable[[], list[str]]) -> None:
     while True:
         try:
             lines = missing()
-        except (ApiException, HTTPError, OSError) as exc:
-            reason = getattr(exc, "reason", None) or exc
-            lines = [f"the API does not answer: {reason}"]
+        except _kubeapi.API_ERRORS as exc:
+            lines = [f"the API does not answer: {_kubeapi.reason_of(exc)}"]
         if not lines:
             return
         if time.monotonic() > deadline:
@@ -150,62 +123,81 @@ def wait(deadline: float, missing: Callable[[], list[str]]) -> None:
         time.sleep(0.4)
 
 
-def not_ready(cluster: Cluster, nodes: list[str], workloads: list[str]) -> list[str]:
-    """Everything that is not ready right now."""
-    listing = cluster.call("GET", "/api/v1/nodes")["items"]
-    lines = _ready.nodes_not_ready(listing, nodes)
-    return lines + [line for line in (_ready.workload_not_ready(cluster.workload(ref)) for ref in workloads) if line]
+def not_ready(api: _kubeapi.KubeApi, nodes: list[str], workloads: list[str]) -> list[str]:
+    """Everything that is not ready right now, with what the kubelets say about it."""
+    lines = _ready.nodes_not_ready(api.items("/api/v1/nodes"), nodes)
+    namespaces = set()
+    for reference in workloads:
+        kind, namespace, name = reference.split("/")
+        line = _ready.workload_not_ready(api.call("GET", f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}"))
+        if line:
+            lines.append(line)
+            namespaces.add(namespace)
+    for namespace in sorted(namespaces):
+        lines += _ready.pods_waiting(api.items(f"/api/v1/namespaces/{namespace}/pods"))
+    return lines
 
 
-def create(cluster: Cluster, obj: dict[str, Any]) -> None:
-    """Create one probe object; one that an interrupted run left behind is used."""
-    base = "/apis/apps/v1" if obj["apiVersion"] == "apps/v1" else "/api/v1"
-    namespace = obj["metadata"].get("namespace")
-    path = f"{base}/namespaces/{namespace}/{obj['kind'].lower()}s" if namespace else f"{base}/namespaces"
-    try:
-        cluster.call("POST", path, body=obj)
-    except ApiException as exc:
-        if exc.status != 409:
-            raise
-
-
-def probe_failures(cluster: Cluster, domain: str, nodes: list[str]) -> tuple[list[str], int]:
+def probe_failures(api: _kubeapi.KubeApi, domain: str, nodes: list[str]) -> tuple[list[str], int]:
     """What the probe pods can't reach right now, and how many connections were tried."""
-    pods = cluster.call("GET", f"/api/v1/namespaces/{_ready.PROBE}/pods")["items"]
+    pods = api.items(f"{NAMESPACE}/pods")
     running = [pod for pod in pods if _ready.condition(pod, "Ready").get("status") == "True"]
     covered = {pod["spec"]["nodeName"] for pod in running}
     lines = [f"node {node}: its probe pod is not running" for node in sorted(set(nodes) - covered)]
+    if lines:
+        return lines + _ready.pods_waiting(pods), 0
     tried = 0
-    for pod in running if not lines else []:
+    for pod in running:
         for what, host, port in _ready.probe_targets(pod, running, domain):
             tried += 1
-            path = f"/api/v1/namespaces/{_ready.PROBE}/pods/{pod['metadata']['name']}:{_ready.PROBE_PORT}/proxy/dial"
+            path = f"{NAMESPACE}/pods/{pod['metadata']['name']}:{_ready.PROBE_PORT}/proxy/dial"
             query = [("host", host), ("port", str(port)), ("request", "hostname"), ("protocol", "http"), ("tries", "1")]
             try:
-                answer = cluster.call("GET", path, query=query)
-            except ApiException as exc:
-                answer = {"errors": [exc.body or exc.reason]}
+                answer = api.call("GET", path, query=query)
+            except _kubeapi.API_ERRORS as exc:
+                answer = {"errors": [_kubeapi.reason_of(exc)]}
             failure = _ready.dial_failure(answer, what, pod["spec"]["nodeName"])
             if failure:
                 lines.append(failure)
     return lines, tried
 
 
-def probe(cluster: Cluster, params: dict[str, Any], deadline: float) -> int:
-    """Run the probe and remove it again, also when it fails; returns the number of connections."""
+def remove(api: _kubeapi.KubeApi) -> None:
+    """Ask for the removal of the probe."""
+    try:
+        api.call("DELETE", NAMESPACE)
+    except _kubeapi.API_ERRORS as exc:
+        # Not there, or on its way out already.
+        if _kubeapi.status_of(exc) not in (404, 409):
+            raise
+
+
+def left_behind(api: _kubeapi.KubeApi) -> list[str]:
+    """Whether an earlier probe is still there; it may be for other nodes, so it isn't used again."""
+    names = [item["metadata"]["name"] for item in api.items("/api/v1/namespaces")]
+    return [f"namespace {_ready.PROBE} of an earlier probe is still being removed"] if _ready.PROBE in names else []
+
+
+def probe(api: _kubeapi.KubeApi, params: dict[str, Any], fresh: list[str], deadline: float) -> int:
+    """Prove the fresh nodes, remember it on them and remove the probe again; returns the number of connections."""
+    nodes = _ready.probe_nodes(api.items("/api/v1/nodes"), fresh)
     tried = 0
 
     def missing() -> list[str]:
         nonlocal tried
-        lines, tried = probe_failures(cluster, params["dns_domain"], params["nodes"])
+        lines, tried = probe_failures(api, params["dns_domain"], nodes)
         return lines
 
-    for obj in _ready.probe_objects(params["probe_image"]):
-        create(cluster, obj)
+    remove(api)
+    wait(deadline, lambda: left_behind(api))
     try:
+        for path, body in _ready.probe_objects(params["probe_image"], nodes):
+            api.create(path, body)
         wait(deadline, missing)
     finally:
-        cluster.call("DELETE", f"/api/v1/namespaces/{_ready.PROBE}")
+        remove(api)
+    for node in fresh:
+        api.patch(f"/api/v1/nodes/{node}", {"metadata": {"annotations": {_ready.PROBED: "true"}}})
     return tried
 
 
@@ -213,21 +205,29 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """Wait, probe, and describe the nodes."""
     params, start = module.params, time.monotonic()
     if module.check_mode and not os.path.exists(params["kubeconfig"]):
-        return {"nodes": [], "probes": 0, "seconds": 0.0}
+        return {"changed": False, "nodes": [], "probed": [], "probes": 0, "seconds": 0.0}
     deadline = start + params["timeout"]
-    cluster = Cluster(params["kubeconfig"])
-    wait(deadline, lambda: not_ready(cluster, params["nodes"], params["workloads"]))
-    probes = probe(cluster, params, deadline) if params["probe"] and not module.check_mode else 0
+    api = _kubeapi.KubeApi(params["kubeconfig"])
+    wait(deadline, lambda: not_ready(api, params["nodes"], params["workloads"]))
+    listing = api.items("/api/v1/nodes")
+    fresh = {
+        "never": [],
+        "new": _ready.unprobed(listing, params["nodes"]),
+        "always": sorted(params["nodes"]),
+    }[params["probe"]]
+    probes = probe(api, params, fresh, deadline) if fresh and not module.check_mode else 0
     nodes = [
         {
             "name": node["metadata"]["name"],
             "version": node["status"]["nodeInfo"]["kubeletVersion"],
             "address": next((a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP"), ""),
         }
-        for node in cluster.call("GET", "/api/v1/nodes")["items"]
+        for node in listing
     ]
     nodes.sort(key=lambda node: str(node["name"]))
-    return {"nodes": nodes, "probes": probes, "seconds": round(time.monotonic() - start, 1)}
+    changed = bool(_ready.unprobed(listing, fresh))
+    seconds = round(time.monotonic() - start, 1)
+    return {"changed": changed, "nodes": nodes, "probed": fresh, "probes": probes, "seconds": seconds}
 
 
 def main() -> None:
@@ -240,20 +240,24 @@ def main() -> None:
                 "elements": "str",
                 "default": ["daemonset/kube-system/kube-proxy", "deployment/kube-system/coredns"],
             },
-            "probe": {"type": "bool", "default": False},
+            "probe": {"type": "str", "choices": ["never", "new", "always"], "default": "never"},
             "probe_image": {"type": "str", "default": ""},
             "dns_domain": {"type": "str", "default": "cluster.local"},
             "timeout": {"type": "int", "default": 300},
         },
-        required_if=[("probe", True, ["probe_image"])],
+        required_if=[("probe", "new", ["probe_image"]), ("probe", "always", ["probe_image"])],
         supports_check_mode=True,
     )
-    if IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("kubernetes"), exception=IMPORT_ERROR)
+    if _kubeapi.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("kubernetes"), exception=_kubeapi.IMPORT_ERROR)
     try:
-        module.exit_json(changed=False, **run(module))
-    except (NotReady, ApiException, HTTPError, OSError, config.ConfigException) as exc:
+        module.exit_json(**run(module))
+    except NotReady as exc:
         module.fail_json(msg=str(exc))
+    except _kubeapi.KubeApiError as exc:
+        module.fail_json(msg=str(exc))
+    except _kubeapi.API_ERRORS as exc:
+        module.fail_json(msg=f"the API refused or did not answer: {_kubeapi.reason_of(exc)}")
 
 
 if __name__ == "__main__":

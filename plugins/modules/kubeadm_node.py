@@ -11,7 +11,8 @@ short_description: Make a host a member of a cluster with kubeadm
 version_added: "0.1.0"
 description:
   - Runs C(kubeadm init) or C(kubeadm join) once, and finishes a run that was killed.
-  - How far a host got is kept on the host itself, in C(/etc/kubernetes/hostplane.json). A host of another cluster is refused.
+  - How far a host got is kept on the host itself, in C(/etc/kubernetes/hostplane.json).
+  - A host of another cluster is refused.
   - A kubeadm that is still working after its caller was killed is waited for, not started a second time.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
@@ -27,7 +28,8 @@ options:
     required: true
   config:
     description:
-      - kubeadm's configuration (C(v1beta4) documents). It is on the host only while kubeadm runs, since it may hold a token.
+      - kubeadm's configuration (C(v1beta4) documents).
+      - It is on the host only while kubeadm runs, since it may hold a token.
       - May be empty when the host is already a member.
     type: str
     required: true
@@ -77,6 +79,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._kubeadm import 
     RESUME_IGNORES,
     KubeadmError,
     Marker,
+    drop_configs,
     drop_unfinished,
     has_identity,
     one_at_a_time,
@@ -98,6 +101,7 @@ def become_member(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
         return result
     ignores = list(params["ignore_preflight"])
     if resumed:
+        drop_configs()
         ignores += RESUME_IGNORES
         if marker.phase == "init-started":
             result["removed"] = drop_unfinished()

@@ -11,7 +11,8 @@ short_description: Make many files of a host present in one step
 version_added: "0.1.0"
 description:
   - Makes programs (by digest, from the mirror) and configuration files (by content) present with the right mode.
-  - One call looks at all files. What is right costs one C(stat); what is not is fetched in parallel, verified and put in place atomically.
+  - One call looks at all files. What is right costs one C(stat); what is not is fetched in parallel, verified and put
+    in place atomically.
   - Needs only Python's standard library on the host.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
@@ -106,7 +107,9 @@ downloaded_bytes:
 """
 
 import concurrent.futures
+import http.client
 import os
+import stat
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -135,6 +138,14 @@ def fetch(mirror: Mirror, repository: str, state: FileState) -> int:
         return stream_to(wanted.path, source, wanted.mode_bits, wanted.digest)
 
 
+def read_text(path: str) -> str:
+    """What is there now; whatever is no regular file (a link, a pipe) is not followed, since it will be replaced."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return "(not a regular file)\n"
+    with open(path, encoding="utf-8", errors="replace") as handle:
+        return handle.read()
+
+
 def describe(state: FileState) -> dict[str, str]:
     """One entry of the diff; programs are shown by digest, secrets not at all."""
     wanted = state.wanted
@@ -144,8 +155,7 @@ def describe(state: FileState) -> dict[str, str]:
     elif state.content_differs and wanted.content is not None:
         after = wanted.content
         if state.exists:
-            with open(wanted.path, encoding="utf-8", errors="replace") as handle:
-                before = handle.read()
+            before = read_text(wanted.path)
     elif state.content_differs:
         before, after = "(another file)\n" if state.exists else "", f"sha256:{wanted.digest}\n"
     if state.mode_differs:
@@ -168,7 +178,7 @@ def apply(states: list[FileState], mirror: Mirror | None, params: dict[str, Any]
             try:
                 fetched += task.result()
                 cache.record(wanted.path, wanted.digest)
-            except (MirrorError, FilesError, OSError) as exc:
+            except (MirrorError, FilesError, OSError, http.client.HTTPException) as exc:
                 errors.append(f"{wanted.path}: {exc}")
     cache.save()
     if errors:
@@ -178,13 +188,16 @@ def apply(states: list[FileState], mirror: Mirror | None, params: dict[str, Any]
             atomic_write(state.wanted.path, state.wanted.content.encode(), state.wanted.mode_bits)
         elif state.mode_differs and not state.content_differs:
             os.chmod(state.wanted.path, state.wanted.mode_bits)
+        else:
+            continue
+        cache.record(state.wanted.path, state.wanted.digest)
     return fetched
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Look at every file, then write what differs."""
     params = module.params
-    wanted = wanted_files(params["files"]) + wanted_files(params["secret_files"], secret=True)
+    wanted = wanted_files(params["files"], params["secret_files"])
     cache = DigestCache(CACHE)
     states = [state for state in (look(file, cache) for file in wanted) if state.changed]
     result: dict[str, Any] = {

@@ -10,7 +10,7 @@ module: release_images
 short_description: Make container images of a release present on a host
 version_added: "0.1.0"
 description:
-  - Asks the container runtime once which images it has, pulls the missing ones in parallel, and verifies the digest of each.
+  - Asks the container runtime once which images it has, pulls the missing ones in parallel and verifies every digest.
   - Where from is the runtime's own configuration (C(hosts.toml)); the names stay the public ones.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
@@ -89,6 +89,11 @@ class Runtime:
         self.module = module
         self.command = [module.params["crictl"], "--runtime-endpoint", module.params["endpoint"]]
 
+    def exists(self) -> bool:
+        """Whether there is something to ask."""
+        scheme, _sep, path = self.command[2].partition("://")
+        return os.path.exists(self.command[0]) and (scheme != "unix" or os.path.exists(path))
+
     def listing(self) -> dict[str, Any]:
         """All images; asks again for a few seconds, since the socket answers before the service behind it."""
         deadline = time.monotonic() + 15
@@ -113,11 +118,10 @@ class Runtime:
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Pull what is missing and check that the digests are the release's."""
     wanted = module.params["images"]
-    if module.check_mode and not os.path.exists(module.params["crictl"]):
-        # From an empty host: nothing is installed yet, so everything would be pulled.
-        return {"changed": bool(wanted), "pulled": sorted(wanted)}
     runtime = Runtime(module)
-    missing = missing_images(runtime.listing(), wanted)
+    # In check mode the runtime may not be installed or started yet, so everything would be pulled.
+    empty = module.check_mode and not runtime.exists()
+    missing = sorted(wanted) if empty else missing_images(runtime.listing(), wanted)
     if missing and not module.check_mode:
         with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, module.params["parallel"])) as pool:
             errors = [error for error in pool.map(runtime.pull, missing) if error]

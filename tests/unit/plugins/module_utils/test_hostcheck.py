@@ -120,7 +120,8 @@ def test_all_findings_at_once() -> None:
 
 def test_cgroup_version_1_is_named_with_the_version_that_refuses_it() -> None:
     facts = copy.deepcopy(HEALTHY)
-    facts["cgroup"] = {"version": 1, "controllers": "cpu cpuacct cpuset devices freezer memory pids".split()}
+    controllers = ["cpu", "cpuacct", "cpuset", "devices", "freezer", "memory", "pids"]
+    facts["cgroup"] = {"version": 1, "controllers": controllers}
     (found,) = _hostcheck.check(OPTIONS, facts)
     assert (found["code"], found["since"]) == ("CgroupV1", "1.35")
     assert "failCgroupV1" in found["remedy"]

@@ -90,7 +90,8 @@ def test_operating_system(host: System, text: str, expected: tuple[str, str, str
 
 
 def test_cgroup_versions(host: System) -> None:
-    put(host, "/proc/self/mounts", "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n")
+    mounts = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
+    put(host, "/proc/self/mounts", mounts)
     put(host, "/proc/cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t3\t1\t1\nmemory\t0\t1\t0\n")
     assert _hostfacts.cgroup_facts(host) == {"version": 1, "controllers": ["cpu"]}
     put(host, "/proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n")
@@ -105,7 +106,8 @@ def test_addresses(host: System) -> None:
         host,
         "/proc/net/fib_trie",
         "Local:\n  +-- 10.9.0.0/24 2 0 2\n     |-- 10.9.0.0\n        /24 link UNICAST\n     |-- 10.9.0.11\n"
-        "        /32 host LOCAL\n     |-- 10.9.0.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n        /32 host LOCAL\n",
+        "        /32 host LOCAL\n     |-- 10.9.0.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n"
+        "        /32 host LOCAL\n",
     )
     put(
         host,

@@ -1,0 +1,101 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+"""The cluster's API as plain JSON, for modules on the controller that need a few known paths and no discovery."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import Any
+
+try:
+    from kubernetes import config
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.dynamic import DynamicClient
+    from urllib3.exceptions import HTTPError
+
+    IMPORT_ERROR = ""
+    API_ERRORS: tuple[type[BaseException], ...] = (ApiException, HTTPError, OSError)
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+    API_ERRORS = (OSError,)
+
+REQUEST_SECONDS = 15
+MERGE_PATCH = "application/merge-patch+json"
+
+
+class KubeApiError(Exception):
+    """The API can't be used; the message says why."""
+
+
+class KubeApi:
+    """An administrator's access to one cluster."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        try:
+            client = config.new_client_from_config(kubeconfig)
+        except (config.ConfigException, OSError) as exc:
+            raise KubeApiError(f"{kubeconfig} can't be used: {exc}") from exc
+        # Without discovery: every path is known, and asking for it would cost more than the calls themselves.
+        self._client = DynamicClient(client, discoverer=lambda *dummy: None)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> Any:
+        """One request; the answer as JSON.
+
+        Raises one of API_ERRORS.
+        """
+        answer = self._client.request(
+            method,
+            path,
+            body=body,
+            query_params=query or [],
+            content_type=content_type,
+            serialize=False,
+            _request_timeout=REQUEST_SECONDS,
+        )
+        return json.loads(answer.data)
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """The objects of a collection."""
+        return list(self.call("GET", path)["items"])
+
+    def create(self, path: str, body: dict[str, Any]) -> bool:
+        """Create an object; False when one of that name is there already."""
+        try:
+            self.call("POST", path, body=body)
+        except ApiException as exc:
+            if exc.status != 409:
+                raise
+            return False
+        return True
+
+    def patch(self, path: str, body: dict[str, Any]) -> None:
+        """Merge a change into an object."""
+        self.call("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+
+def status_of(exc: BaseException) -> int:
+    """The HTTP status of an error of the API; 0 when there was no answer."""
+    return int(getattr(exc, "status", 0) or 0)
+
+
+def reason_of(exc: BaseException) -> str:
+    """The shortest useful text of an error of the API."""
+    body = getattr(exc, "body", None)
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    try:
+        return str(json.loads(body)["message"]) if body else str(getattr(exc, "reason", None) or exc)
+    except (ValueError, KeyError, TypeError):
+        return str(body)

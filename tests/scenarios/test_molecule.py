@@ -1,0 +1,27 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs each Molecule scenario as one test, so that a run closes with pytest's own summary."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+EXTENSIONS = Path(__file__).parents[2] / "extensions"
+SCENARIOS = sorted(path.parent.name for path in EXTENSIONS.glob("molecule/*/molecule.yml"))
+LONG: set[str] = set()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_scenario(scenario: str, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]) -> None:
+    if scenario in LONG and not request.config.getoption("--long"):
+        pytest.skip("takes longer than CI has; make test-all runs it")
+    with capfd.disabled():
+        done = subprocess.run(["molecule", "test", "--no-command-borders", "--scenario-name", scenario], cwd=EXTENSIONS, check=False)
+        if done.returncode:
+            subprocess.run(["molecule", "destroy", "--scenario-name", scenario], cwd=EXTENSIONS, check=False)
+    assert done.returncode == 0
