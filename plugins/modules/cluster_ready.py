@@ -41,7 +41,6 @@ options:
   probe_image:
     description: Image of C(agnhost); required with O(probe=new) and O(probe=always).
     type: str
-    default: ""
   dns_domain:
     description: DNS domain of the cluster.
     type: str
@@ -241,7 +240,7 @@ def main() -> None:
                 "default": ["daemonset/kube-system/kube-proxy", "deployment/kube-system/coredns"],
             },
             "probe": {"type": "str", "choices": ["never", "new", "always"], "default": "never"},
-            "probe_image": {"type": "str", "default": ""},
+            "probe_image": {"type": "str"},
             "dns_domain": {"type": "str", "default": "cluster.local"},
             "timeout": {"type": "int", "default": 300},
         },

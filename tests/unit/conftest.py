@@ -130,6 +130,8 @@ class Site:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     site: Site
+    # Buffered: head and body in two packets would each wait for the other side's acknowledgement.
+    wbufsize = -1
 
     def do_GET(self) -> None:
         asked = Asked(self.path, self.headers.get("Authorization", ""))

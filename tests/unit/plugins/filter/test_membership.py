@@ -82,6 +82,15 @@ def test_findings_get_their_host() -> None:
     assert found["problems"] == [{"host": "node-1", "path": "", **finding}]
 
 
+def test_what_only_shows_when_hosts_are_compared() -> None:
+    hostvars = {"cp-1": result("empty", "same"), "node-1": result("empty", "same")}
+    problems = membership(hostvars, ["cp-1", "node-1"], ["cp-1"])["problems"]
+    assert [(problem["code"], problem["host"]) for problem in problems if problem["code"] == "HostnameClash"] == [
+        ("HostnameClash", "cp-1"),
+        ("HostnameClash", "node-1"),
+    ]
+
+
 def test_another_variable() -> None:
     hostvars = {"cp-1": {"checked": result("member", "cp-1")["host_check"]}}
     assert membership(hostvars, ["cp-1"], ["cp-1"], "checked")["members"] == ["cp-1"]
