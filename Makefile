@@ -21,7 +21,7 @@ quickstart-down: ## Remove the quickstart's node containers
 	@$(SETUP); ansible-playbook -i $(QUICKSTART) playbooks/lab.yml -e lab_state=absent
 
 test: lint sanity build ## Everything that proves the collection, within CI's time
-	@$(SETUP); pytest tests/unit tests/functional tests/scenarios
+	@$(SETUP); pytest -n 2 tests/unit; pytest tests/functional tests/scenarios
 
 test-all: test ## The scenarios that take longer as well
 	@$(SETUP); pytest tests/scenarios --long
@@ -32,7 +32,7 @@ lint: ## ruff, mypy, yamllint, ansible-lint (production), changelog
 	@$(SETUP); yamllint .; ansible-lint; antsibull-changelog lint
 
 unit: ## Unit tests
-	@$(SETUP); pytest tests/unit
+	@$(SETUP); pytest -n 2 tests/unit
 
 sanity: ## ansible-test sanity for each supported ansible-core
 	@hack/sanity

@@ -49,6 +49,10 @@ RESUME_IGNORES = [
 ]
 
 
+# Once the kubelet of a control plane has joined: kubeadm refuses the name of a Ready node, its other phases may run again.
+JOINED_PHASES = ("preflight", "kubelet-start")
+
+
 class KubeadmError(Exception):
     """kubeadm failed or must not run here; the message says why and what to do."""
 
@@ -155,7 +159,9 @@ def one_at_a_time(timeout: int) -> Iterator[int]:
         yield handle.fileno()
 
 
-def run_kubeadm(verb: str, config: str, ignores: list[str], timeout: int, lock: int) -> None:
+def run_kubeadm(
+    verb: str, config: str, ignores: list[str], timeout: int, lock: int, skip_phases: tuple[str, ...] = ()
+) -> None:
     """Run C(kubeadm init|join) with a configuration that exists only as long as it is needed. timeout in seconds.
 
     The configuration may hold a token, so it is a file of mode 0600 and never an argument. kubeadm inherits the lock,
@@ -168,6 +174,8 @@ def run_kubeadm(verb: str, config: str, ignores: list[str], timeout: int, lock: 
         command.append("--skip-token-print")
     if ignores:
         command.append("--ignore-preflight-errors=" + ",".join(sorted(set(ignores))))
+    if skip_phases:
+        command.append("--skip-phases=" + ",".join(skip_phases))
     try:
         done = subprocess.run(
             command,

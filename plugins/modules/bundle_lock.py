@@ -37,7 +37,9 @@ options:
         type: str
         default: ""
       ca:
-        description: Certificates (PEM text) that the registry's certificate is verified with; empty for the host's own trust store.
+        description:
+          - Certificates (PEM text) that the registry's certificate is verified with.
+          - Empty for the host's own trust store.
         type: str
         default: ""
   release:

@@ -15,6 +15,12 @@ description:
 extends_documentation_fragment:
   - hostplane.cluster.attributes
 options:
+  certificates:
+    description:
+      - Whether to upload the control plane's certificates as well, so that another control plane can join.
+      - They are encrypted with a key that exists only in RV(certificate_key), and kubeadm removes them after two hours.
+    type: bool
+    default: false
   ttl:
     description: Minutes that the token lives.
     type: int
@@ -48,14 +54,25 @@ ca_hash:
   returned: always
   type: str
   sample: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+certificate_key:
+  description: Key of the uploaded certificates; empty without O(certificates=true) and in check mode.
+  returned: always
+  type: str
+  sample: 5f3c…
 """
 
+import json
+import os
 import re
+import secrets
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
 
 KUBEADM = "/usr/local/bin/kubeadm"
 ADMIN = "/etc/kubernetes/admin.conf"
+API_VERSION = "kubeadm.k8s.io/v1beta4"
+UPLOAD_CONFIG = "/run/hostplane-upload-certs.yaml"
 
 
 class TokenError(Exception):
@@ -71,16 +88,35 @@ def parse_join_command(text: str) -> tuple[str, str]:
     return token.group(1), ca_hash.group(1)
 
 
+def upload_certificates(module: AnsibleModule) -> str:
+    """Upload the certificates under a fresh key, which goes to kubeadm in a file of mode 0600; returns the key."""
+    key = secrets.token_hex(32)
+    code, version, err = module.run_command([KUBEADM, "version", "-o", "short"], check_rc=True)
+    init = {"apiVersion": API_VERSION, "kind": "InitConfiguration", "certificateKey": key}
+    # Without a version kubeadm would ask the internet for the newest one.
+    cluster = {"apiVersion": API_VERSION, "kind": "ClusterConfiguration", "kubernetesVersion": version.strip()}
+    atomic_write(UPLOAD_CONFIG, f"{json.dumps(init)}\n---\n{json.dumps(cluster)}\n".encode(), 0o600)
+    try:
+        command = [KUBEADM, "init", "phase", "upload-certs", "--upload-certs", "--config", UPLOAD_CONFIG]
+        code, dummy, err = module.run_command(command)
+    finally:
+        os.unlink(UPLOAD_CONFIG)
+    if code:
+        raise TokenError(f"kubeadm could not upload the certificates: {err.strip()}")
+    return key
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "certificates": {"type": "bool", "default": False},
             "ttl": {"type": "int", "default": 15},
             "description": {"type": "str", "default": "hosts joined by hostplane.cluster"},
         },
         supports_check_mode=True,
     )
     if module.check_mode:
-        module.exit_json(changed=True, token="", ca_hash="")
+        module.exit_json(changed=True, token="", ca_hash="", certificate_key="")
     command = [KUBEADM, "token", "create", "--kubeconfig", ADMIN, "--print-join-command"]
     command += ["--ttl", f"{module.params['ttl']}m", "--description", module.params["description"]]
     code, out, err = module.run_command(command)
@@ -88,9 +124,10 @@ def main() -> None:
         if code:
             raise TokenError(f"kubeadm token create failed: {err.strip()}")
         token, ca_hash = parse_join_command(out)
+        key = upload_certificates(module) if module.params["certificates"] else ""
     except TokenError as exc:
         module.fail_json(msg=str(exc))
-    module.exit_json(changed=True, token=token, ca_hash=ca_hash)
+    module.exit_json(changed=True, token=token, ca_hash=ca_hash, certificate_key=key)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,10 @@ options:
       - May be empty when the host is already a member.
     type: str
     required: true
+  control_plane:
+    description: Whether O(action=join) makes the host a control plane; O(config) then has a C(controlPlane) section.
+    type: bool
+    default: false
   settings:
     description: The cluster's immutable settings, kept with the marker so that later runs can refuse to change them.
     type: dict
@@ -76,6 +80,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeadm import (
+    JOINED_PHASES,
     RESUME_IGNORES,
     KubeadmError,
     Marker,
@@ -105,9 +110,11 @@ def become_member(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
         ignores += RESUME_IGNORES
         if marker.phase == "init-started":
             result["removed"] = drop_unfinished()
-    if not (marker.phase == "join-started" and has_identity()):
+    joined = marker.phase == "join-started" and has_identity()
+    if params["control_plane"] or not joined:
         write_marker(Marker(cluster, f"{action}-started", params["settings"]))
-        run_kubeadm(action, params["config"], ignores, params["timeout"], lock)
+        skip = JOINED_PHASES if joined else ()
+        run_kubeadm(action, params["config"], ignores, params["timeout"], lock, skip)
     write_marker(Marker(cluster, f"{action}-done", params["settings"]))
     return result
 
@@ -118,6 +125,7 @@ def main() -> None:
             "action": {"type": "str", "choices": ["init", "join"], "required": True},
             "cluster": {"type": "str", "required": True},
             "config": {"type": "str", "required": True, "no_log": True},
+            "control_plane": {"type": "bool", "default": False},
             "settings": {"type": "dict", "default": {}},
             "ignore_preflight": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 600},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, hostplane contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures for all unit tests: running a module in this process, a real TLS server as mirror, a host with a played kubeadm."""
+"""Fixtures for all unit tests: a module run in this process, a real TLS mirror, a host with a played kubeadm."""
 
 from __future__ import annotations
 
@@ -197,10 +197,10 @@ class Host:
     run: Path
 
     def kubeadm(self, script: str) -> None:
-        """Make a program that plays kubeadm: it notes its arguments and configuration, then does what the script says."""
+        """Make a program that plays kubeadm: it notes arguments and configuration, then does what the script says."""
         program = self.base / "kubeadm"
         program.write_text(
-            f"#!/bin/bash\ncd {self.base}\necho \"$*\" >> calls\n"
+            f'#!/bin/bash\ncd {self.base}\necho "$*" >> calls\n'
             f'[ "$2" != --config ] || {{ stat -c %a "$3" > config-mode; cp "$3" config; }}\n{script}\n'
         )
         program.chmod(0o755)

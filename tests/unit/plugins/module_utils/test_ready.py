@@ -59,7 +59,10 @@ def workload(kind: str, replicas: int | None = 2, generation: int = 1, **status:
         (workload("Deployment", availableReplicas=1, updatedReplicas=2), "1 of 2 pods available"),
         (workload("Deployment", availableReplicas=2, updatedReplicas=1), "1 of 2 pods available"),
         (workload("Deployment", replicas=None), "0 of 1 pods available"),
-        (workload("Deployment", generation=2, availableReplicas=2, updatedReplicas=2), "hasn't seen the newest version"),
+        (
+            workload("Deployment", generation=2, availableReplicas=2, updatedReplicas=2),
+            "hasn't seen the newest version",
+        ),
         (workload("DaemonSet", desiredNumberScheduled=3, numberAvailable=3, updatedNumberScheduled=3), ""),
         (workload("DaemonSet", desiredNumberScheduled=3, numberAvailable=3, updatedNumberScheduled=1), "1 of 3 pods"),
         # Before its controller has counted the nodes.

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 Run = Callable[..., dict[str, Any]]
-WANTED = {f"registry.k8s.io/{name}:v1": f"sha256:{number:064x}" for number, name in enumerate(["etcd", "pause", "proxy"])}
+NAMES = ["etcd", "pause", "proxy"]
+WANTED = {f"registry.k8s.io/{name}:v1": f"sha256:{number:064x}" for number, name in enumerate(NAMES)}
 
 CRICTL = """#!{python}
 import fcntl, json, pathlib, sys
@@ -33,7 +34,7 @@ with open(base / "lock", "w") as lock:
         if (base / "down").exists():
             (base / "down").unlink()
             sys.exit("connection refused")
-        listing = [{{"repoTags": [tag], "repoDigests": [tag.partition(":")[0] + "@" + sha]}} for tag, sha in images.items()]
+        listing = [{{"repoTags": [tag], "repoDigests": ["x@" + sha]}} for tag, sha in images.items()]
         print(json.dumps({{"images": listing}}))
     else:
         remote = json.loads((base / "remote").read_text())

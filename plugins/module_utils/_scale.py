@@ -1,0 +1,173 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+"""What has to join and what has to leave so that a cluster's membership is the inventory's; pure, no host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
+from ansible_collections.hostplane.cluster.plugins.module_utils._ready import condition
+
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A node as the API shows it."""
+
+    name: str
+    control_plane: bool
+    ready: bool
+
+    @classmethod
+    def from_node(cls, node: dict[str, Any]) -> Member:
+        """Read one Node object."""
+        labels = node["metadata"].get("labels") or {}
+        ready = condition(node, "Ready").get("status") == "True"
+        return cls(node["metadata"]["name"], CONTROL_PLANE_LABEL in labels, ready)
+
+
+@dataclass
+class ScalePlan:
+    """Inventory names to join and to remove, the control plane that acts, and everything that speaks against it."""
+
+    join: list[str] = field(default_factory=list)
+    remove: list[dict[str, Any]] = field(default_factory=list)
+    actor: str = ""
+    unknown: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def plan_scale(
+    members: Iterable[Member],
+    hosts: dict[str, dict[str, str]],
+    remove: Iterable[str],
+    limited: Iterable[str] = (),
+    endpoint_host: str = "",
+) -> ScalePlan:
+    """Compare the cluster with the inventory.
+
+    hosts maps inventory names to {name (of the node), address, role}. remove holds inventory or node names. limited
+    holds the hosts that are hidden by --limit. endpoint_host is the host part of the API's endpoint.
+    """
+    plan = ScalePlan()
+    nodes = {member.name: member for member in members}
+    by_node = {host["name"]: name for name, host in hosts.items()}
+    leaving = {name: hosts[name]["name"] if name in hosts else name for name in remove}
+    known = {inventory: node for inventory, node in leaving.items() if node in nodes or inventory in hosts}
+    plan.problems += [
+        Problem(
+            "scale_unknown",
+            f"{name} is to be removed, but is neither in the inventory nor a node of the cluster.",
+            f"Correct scale_remove; the nodes are {', '.join(sorted(nodes))}.",
+            path="scale_remove",
+        )
+        for name in sorted(set(leaving) - set(known))
+    ]
+    gone = set(known.values())
+    staying = [member for member in nodes.values() if member.name not in gone]
+    plan.problems += _refusals(staying, nodes, gone, hosts, leaving, set(limited), endpoint_host)
+    plan.join = sorted(
+        (name for name, host in hosts.items() if host["name"] not in nodes and name not in leaving), key=natural_key
+    )
+    plan.unknown = sorted(set(nodes) - set(by_node) - gone)
+    plan.remove = [
+        {
+            "host": by_node.get(node, ""),
+            "node": node,
+            "member": node in nodes,
+            "control_plane": nodes[node].control_plane if node in nodes else _role(hosts, by_node.get(node, "")),
+        }
+        for node in sorted(gone, key=natural_key)
+    ]
+    # Workers first: what they run must be able to move while all control planes are there.
+    plan.remove.sort(key=lambda entry: bool(entry["control_plane"]))
+    acting = [member for member in staying if member.control_plane and member.ready and member.name in by_node]
+    plan.actor = min((by_node[member.name] for member in acting), key=natural_key, default="")
+    if not plan.actor and not plan.problems:
+        plan.problems.append(
+            Problem(
+                "scale_no_actor",
+                "No control plane that stays is Ready and in the inventory, so nobody can act for the cluster.",
+                "Bring a control plane back first.",
+            )
+        )
+    return plan
+
+
+def _role(hosts: dict[str, dict[str, str]], name: str) -> bool:
+    return hosts.get(name, {}).get("role") == "control_plane"
+
+
+def _refusals(
+    staying: list[Member],
+    nodes: dict[str, Member],
+    gone: set[str],
+    hosts: dict[str, dict[str, str]],
+    leaving: dict[str, str],
+    limited: set[str],
+    endpoint_host: str,
+) -> list[Problem]:
+    problems = []
+    control_planes = [member for member in nodes.values() if member.control_plane]
+    removed = [member for member in control_planes if member.name in gone]
+    left = [member for member in staying if member.control_plane]
+    if removed and not left:
+        problems.append(
+            Problem(
+                "scale_last_control_plane",
+                f"{', '.join(sorted(member.name for member in removed))} would be the last control plane to leave.",
+                "Join another control plane first, or use the reset playbook if the cluster is to end.",
+                path="scale_remove",
+            )
+        )
+    elif removed:
+        # A first look; etcd itself is asked again before each single removal.
+        healthy = sum(member.ready for member in left)
+        if healthy < len(left) // 2 + 1:
+            problems.append(
+                Problem(
+                    "scale_quorum",
+                    f"Only {healthy} of the {len(left)} control planes that would stay are Ready: etcd would lose quorum.",
+                    "Bring the others back, or join new ones first.",
+                    path="scale_remove",
+                )
+            )
+    for name in sorted(leaving):
+        if endpoint_host and hosts.get(name, {}).get("address") == endpoint_host:
+            problems.append(
+                Problem(
+                    "scale_endpoint",
+                    f"The API's endpoint {endpoint_host} is the address of {name}; all nodes would lose the API.",
+                    "A cluster whose control planes may leave needs a DNS name or a virtual IP as its endpoint.",
+                    host=name,
+                    path="cluster_endpoint",
+                )
+            )
+    remaining = [name for name, host in hosts.items() if host["role"] == "control_plane" and name not in leaving]
+    if leaving and not remaining:
+        problems.append(
+            Problem(
+                "scale_inventory",
+                "No control plane remains in the inventory; it would not describe the cluster any more.",
+                "Keep the hosts that stay in the group control_plane.",
+                path="control_plane",
+            )
+        )
+    hidden = sorted(limited.intersection(leaving) | (limited.intersection(remaining) if leaving else set()))
+    if hidden:
+        problems.append(
+            Problem(
+                "scale_limit",
+                f"--limit hides {', '.join(hidden)}, which must be seen to remove a host safely.",
+                "Run without --limit; only the hosts that change are touched anyway.",
+            )
+        )
+    return problems
