@@ -49,7 +49,7 @@ RESUME_IGNORES = [
 ]
 
 
-# Once the kubelet of a control plane has joined: kubeadm refuses the name of a Ready node, its other phases may run again.
+# Once a control plane's kubelet has joined: kubeadm refuses the name of a Ready node, the other phases may run again.
 JOINED_PHASES = ("preflight", "kubelet-start")
 
 

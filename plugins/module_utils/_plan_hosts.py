@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils import _names
+from ansible_collections.hostplane.cluster.plugins.module_utils import _names, _plan_pools
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import ARCHITECTURES
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
@@ -37,20 +37,32 @@ class Host:
     address: str
     arch: str
     max_pods: int
-    pools: list[str] = field(default_factory=list)
+    pool: str
+    state: str
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[dict[str, str]] = field(default_factory=list)
+    kubelet_config: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "inventory_name"}
+        own = {key: value for key, value in vars(self).items() if key != "inventory_name"}
+        # A worker registers with these; the rest is given to it by somebody who may.
+        return {**own, "kubelet_labels": {k: v for k, v in self.labels.items() if _plan_pools.kubelet_may_set(k)}}
 
 
 class HostReader:
     """Reads the variables of one host after another and collects what is wrong with them."""
 
-    def __init__(self, max_pods: int, node_block: int) -> None:
+    def __init__(
+        self,
+        max_pods: int,
+        node_block: int,
+        facts: Mapping[str, Mapping[str, Any]],
+        kubelet_config: Mapping[str, Any],
+    ) -> None:
         self._max_pods = max_pods
         self._node_block = node_block
+        self._facts = facts
+        self._kubelet_config = kubelet_config
         self.problems: list[Problem] = []
         self._host = ""
 
@@ -63,19 +75,43 @@ class HostReader:
             self._add("variable_undefined", variable, f"The variable {variable} cannot be evaluated: {reason}",
                       f"Define what {variable} refers to, or remove {variable}.")  # fmt: skip
         role = str(data.get("role", ""))
+        address = self._address(data)
+        pool = self._pool(data, role)
+        max_pods = self._pods(data)
+        labels = self._labels(data.get("node_labels"))
+        kubelet = _plan_pools.KubeletReader(data, self._facts.get(self._host) or {}, self._kubelet_config, self._add)
         return Host(
             inventory_name=self._host,
             role=role,
-            name=self._name(data),
-            address=self._address(data),
+            name=self._name(data, address),
+            address=address,
             arch=self._arch(data),
-            max_pods=self._pods(data),
-            pools=sorted({str(pool) for pool in data.get("pools") or ()}, key=natural_key),
-            labels=self._labels(data.get("node_labels")),
+            max_pods=max_pods,
+            pool=pool,
+            state=_plan_pools.read_choice(data, "node_state", _plan_pools.STATES, self._add),
+            labels=labels if role == CONTROL_PLANE else {**labels, _plan_pools.POOL_LABEL: pool},
             taints=self._taints(data.get("node_taints"), role),
+            kubelet_config=kubelet.read(max_pods),
         )
 
-    def _name(self, data: Mapping[str, Any]) -> str:
+    def _pool(self, data: Mapping[str, Any], role: str) -> str:
+        if role == CONTROL_PLANE:
+            return CONTROL_PLANE
+        pools = sorted({str(pool) for pool in data.get("pools") or ()}, key=natural_key)
+        if len(pools) > 1:
+            self._add("pool_ambiguous", "groups", f"The host is in the node pools {' and '.join(pools)}.",
+                      "Keep it in one child group of worker; for other purposes use groups outside of worker.")  # fmt: skip
+        pool = pools[0] if pools else _plan_pools.DEFAULT_POOL
+        if not _names.is_label_value(pool):
+            self._add("pool_name_invalid", "groups", f"'{pool}' cannot be the name of a node pool.",
+                      "Name the group with at most 63 letters, digits, '-', '_' and '.', with a letter or a digit at"
+                      " both ends.")  # fmt: skip
+        return pool
+
+    def _name(self, data: Mapping[str, Any], address: str) -> str:
+        rule = data.get("node_name_rule")
+        if rule and not data.get("node_name"):
+            return _plan_pools.ruled_name(rule, address, self._add) or self._host
         name = str(data.get("node_name") or self._host)
         if not _names.is_node_name(name):
             self._add("node_name_invalid", "node_name", f"'{name}' cannot be the name of a node.",
@@ -138,8 +174,9 @@ class HostReader:
                 self._add("label_invalid", "node_labels", f"The label '{key}={text}' is not valid.",
                           "Name and value have at most 63 letters, digits, '-', '_' and '.', with a letter or a digit"
                           " at both ends; the name may have a DNS name and '/' before it.")  # fmt: skip
-            elif key in KUBELET_LABELS:
-                self._add("label_reserved", "node_labels", f"The label {key} is set by the kubelet itself.",
+            elif key in KUBELET_LABELS or key == _plan_pools.POOL_LABEL:
+                owner = "this collection" if key == _plan_pools.POOL_LABEL else "the kubelet itself"
+                self._add("label_reserved", "node_labels", f"The label {key} is set by {owner}.",
                           f"Remove {key} from node_labels.")  # fmt: skip
             labels[str(key)] = str(text)
         return labels
@@ -214,8 +251,17 @@ def _entry_key(entry: Mapping[str, Any]) -> tuple[Any, str]:
     return natural_key(str(entry.get("inventory_hostname", ""))), json.dumps(entry, sort_keys=True, default=str)
 
 
-def read_hosts(data: Iterable[Mapping[str, Any]], max_pods: int, node_block: int) -> tuple[list[Host], list[Problem]]:
-    """Read all hosts in the natural order of their names. One that is listed for both roles counts as control plane."""
+def read_hosts(
+    data: Iterable[Mapping[str, Any]],
+    max_pods: int,
+    node_block: int,
+    facts: Mapping[str, Mapping[str, Any]],
+    kubelet_config: Mapping[str, Any],
+) -> tuple[list[Host], list[Problem]]:
+    """Read all hosts in the natural order of their names. One that is listed for both roles counts as control plane.
+
+    facts: cpus and memory_mb of each host that was looked at; kubelet_config: what the kubelets have in common.
+    """
     members: dict[str, list[str]] = defaultdict(list)
     chosen: dict[str, Mapping[str, Any]] = {}
     for item in sorted(data, key=_entry_key):
@@ -223,7 +269,7 @@ def read_hosts(data: Iterable[Mapping[str, Any]], max_pods: int, node_block: int
         members[name].append(str(item.get("role", "")))
         if name not in chosen or item.get("role") == CONTROL_PLANE != chosen[name].get("role"):
             chosen[name] = item
-    reader = HostReader(max_pods, node_block)
+    reader = HostReader(max_pods, node_block, facts, kubelet_config)
     hosts = [reader.read(item) for item in chosen.values()]
     problems = _membership_problems(members) + reader.problems
     owners: dict[str, str] = {}
@@ -234,7 +280,7 @@ def read_hosts(data: Iterable[Mapping[str, Any]], max_pods: int, node_block: int
                 Problem(
                     "node_name_duplicate",
                     f"The node name {host.name} is also that of {first}.",
-                    "Give every host its own node_name.",
+                    "Give every host its own node_name, or more digits in node_name_rule.",
                     host=host.inventory_name,
                     path="node_name",
                     witness=(first, host.inventory_name),

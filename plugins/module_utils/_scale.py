@@ -135,7 +135,7 @@ def _refusals(
             problems.append(
                 Problem(
                     "scale_quorum",
-                    f"Only {healthy} of the {len(left)} control planes that would stay are Ready: etcd would lose quorum.",
+                    f"Only {healthy} of the {len(left)} control planes that stay are Ready: etcd would lose quorum.",
                     "Bring the others back, or join new ones first.",
                     path="scale_remove",
                 )

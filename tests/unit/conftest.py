@@ -23,6 +23,11 @@ from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeadm
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow and still right.
+settings.register_profile("hostplane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hostplane")
 
 
 @pytest.fixture
