@@ -12,13 +12,12 @@ author:
   - hostplane contributors (@hostplane)
 description:
   - Turns C(groups) and C(hostvars) into the list that the option O(hostplane.cluster.cluster_plan#module:hosts) takes.
-  - Reads only C(ansible_host) and the variables C(node_address), C(node_name), C(node_name_rule), C(node_arch),
-    C(node_labels), C(node_taints), C(node_max_pods), C(node_kubelet_config), C(node_reserved), C(node_cpu_policy) and
-    C(node_state) of hosts in the groups C(control_plane) and C(worker). A variable that is not defined is left out; one
-    that cannot be evaluated is reported by the plan.
+  - Reads only C(ansible_host) and the variables C(node_*) that O(hostplane.cluster.cluster_plan#module:hosts) names, of
+    hosts in the groups C(control_plane) and C(worker). A variable that is not defined is left out; one that cannot be
+    evaluated is reported by the plan.
   - A host that is in both groups is listed twice, once for each role, so that the plan can refuse it.
-  - Node pools are the child groups of C(worker); what is below a child group belongs to its pool. Plain dictionaries do not tell which groups are children; then every
-    group with only workers in it, apart from C(worker) itself, counts as a pool.
+  - Node pools are the child groups of C(worker), each with all that is below it. Plain dictionaries do not tell which
+    groups are children; then every group with only workers in it, apart from C(worker) itself, counts as a pool.
 positional: _input
 options:
   _input:

@@ -33,10 +33,9 @@ secret_files: "{{ ['registry.k8s.io'] | hostplane.cluster.registry_files(mirror)
 RETURN = r"""
 _value:
   description:
-    - Entries for the C(secret_files) option of M(hostplane.cluster.release_files).
-    - They carry the mirror's credentials.
-  type: list
-  elements: dict
+    - Path to text, for the C(secret_files) option of M(hostplane.cluster.release_files).
+    - The text carries the mirror's credentials.
+  type: dict
 """
 
 import base64
@@ -64,12 +63,9 @@ def hosts_toml(registry: str, mirror: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def registry_files(registries: list[str], mirror: dict[str, Any]) -> list[dict[str, str]]:
+def registry_files(registries: list[str], mirror: dict[str, Any]) -> dict[str, str]:
     """One file per registry name, sorted."""
-    return [
-        {"path": f"{CERTS}/{registry}/hosts.toml", "content": hosts_toml(registry, mirror), "mode": "0600"}
-        for registry in sorted(set(registries))
-    ]
+    return {f"{CERTS}/{registry}/hosts.toml": hosts_toml(registry, mirror) for registry in sorted(set(registries))}
 
 
 class FilterModule:

@@ -124,9 +124,9 @@ def make_image(
         layout.take_file(base.path, layers[0])
     elif recipe.get("base") == "static":
         layers.append(layout.put_layer(_STATIC))
-    layers.append(
-        layout.put_layer(_oci.LayerFile(target, programs[source].path) for target, source in recipe["files"].items())
-    )
+    if recipe["files"]:
+        files = [_oci.LayerFile(target, programs[source].path) for target, source in recipe["files"].items()]
+        layers.append(layout.put_layer(files))
     config = _oci.image_config(arch, [layer["digest"] for layer in layers], config_settings(recipe))
     entry = layout.put(_oci.canonical_json(config), _oci.MEDIA_CONFIG)
     manifest = _oci.image_manifest(entry, layers)

@@ -33,8 +33,8 @@ def _condition(obj: dict[str, Any], kind: str) -> str:
 
 
 def is_unreachable(node: dict[str, Any]) -> bool:
-    """Whether the cluster has lost the node's kubelet, so that no pod of it can report its end."""
-    return _condition(node, "Ready") == "Unknown"
+    """Whether the cluster has lost the node's kubelet or never had one, so that no pod can report its end."""
+    return _condition(node, "Ready") in ("Unknown", "")
 
 
 def is_cordoned(node: dict[str, Any]) -> bool:
@@ -93,10 +93,12 @@ def refusals(pods: Iterable[dict[str, Any]], unmanaged: str, emptydir: bool) -> 
             continue
         if unmanaged == "fail" and not controller(pod):
             lines.append(
-                f"{full_name(pod)} has no controller, so nothing would make it again (unmanaged_pods=delete accepts that)"
+                f"{full_name(pod)} has no controller to make it again (unmanaged_pods=delete accepts its loss)"
             )
         if not emptydir and any("emptyDir" in volume for volume in pod.get("spec", {}).get("volumes") or []):
-            lines.append(f"{full_name(pod)} has data in an emptyDir volume (delete_emptydir_data=true accepts its loss)")
+            lines.append(
+                f"{full_name(pod)} has data in an emptyDir volume (delete_emptydir_data=true accepts its loss)"
+            )
     return sorted(lines)
 
 

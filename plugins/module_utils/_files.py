@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -172,9 +173,13 @@ def atomic_write(path: str, data: bytes, mode: int) -> None:
 
 @contextlib.contextmanager
 def _replacing(path: str, mode: int) -> Any:
-    directory = os.path.dirname(path)
+    directory, prefix = os.path.dirname(path), f".{os.path.basename(path)}."
     os.makedirs(directory, mode=0o755, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", suffix=".new", dir=directory)
+    # What a killed run has left. The eight characters are mkstemp's.
+    for left in glob.glob(f"{glob.escape(os.path.join(directory, prefix))}????????.new"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(left)
+    descriptor, temporary = tempfile.mkstemp(prefix=prefix, suffix=".new", dir=directory)
     try:
         with os.fdopen(descriptor, "wb") as handle:
             yield handle

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils import _names
+from ansible_collections.hostplane.cluster.plugins.module_utils import _cidr, _names
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import (
     AddressRequest,
     node_block_mask,
@@ -23,6 +23,12 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan im
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._node_addresses import Fixed, Node
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_advice import advise
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import (
+    DEFAULT_PORT,
+    MANAGED,
+    EndpointRequest,
+    plan_endpoint,
+)
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import CNI_REPOSITORIES, BundlePlan
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_existing import compare_existing
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts import (
@@ -31,12 +37,13 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts impo
     Host,
     read_hosts,
 )
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_pools import KUBELET_OWNED, owned_settings
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
 PREFIX = "cluster_"
-# Settings of the kubelet and of kube-proxy that follow from the plan and would contradict it.
-KUBELET_OWNED = {"clusterDNS": "service_cidr", "clusterDomain": "dns_domain", "maxPods": "max_pods"}
-KUBE_PROXY_OWNED = {"clusterCIDR": "pod_cidr"}
+# Settings that follow from the plan and would contradict it, and the variable to set instead.
+CLUSTER_KUBELET_OWNED = {**KUBELET_OWNED, "maxPods": "cluster_max_pods"}
+KUBE_PROXY_OWNED = {"clusterCIDR": "cluster_pod_cidr"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,11 @@ class ClusterRequest:
     max_pods: int = 110
     max_nodes: int = 0
     endpoint: str = ""
+    balancer: str = "none"
+    vip: str = ""
+    balancer_port: int = DEFAULT_PORT
+    vrrp_id: int = 0
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     api_sans: Sequence[str] = ()
     cni: str = "flannel"
     dns_domain: str = "cluster.local"
@@ -84,22 +96,28 @@ class _Planner:
         self.problems: list[Problem] = []
 
     def _add(self, code: str, option: str, message: str, remedy: str) -> None:
-        path = option if option.startswith("mirror_") else PREFIX + option
+        self._add_at(code, option if option.startswith("mirror_") else PREFIX + option, message, remedy)
+
+    def _add_at(self, code: str, path: str, message: str, remedy: str) -> None:
         self.problems.append(Problem(code, message, remedy, path=path))
 
     def plan(self) -> ClusterPlan:
         request = self.request
         version = request.kubernetes_version.strip().lstrip("v")
         mask = node_block_mask(request.max_pods)
-        hosts, problems = read_hosts(request.hosts, request.max_pods, 1 << (32 - mask))
+        hosts, problems = read_hosts(
+            request.hosts, request.max_pods, 1 << (32 - mask), request.facts, request.kubelet_config
+        )
         self.problems += problems
         control_plane = [host for host in hosts if host.role == CONTROL_PLANE]
         self._check_settings(version)
         self._check_members(control_plane)
         mirror_host = self._mirror_host()
-        endpoint, endpoint_host = self._endpoint(control_plane)
-        networks = self._networks(hosts, endpoint_host, mirror_host)
-        bundle = BundlePlan(version, request.cni, {host.arch for host in hosts}, request.release, request.lock)
+        endpoint = plan_endpoint(self._endpoint_request(hosts, mirror_host))
+        self.problems += endpoint.problems
+        managed = endpoint.balancer["mode"] == MANAGED
+        networks = self._networks(hosts, endpoint.host, mirror_host)
+        bundle = BundlePlan(version, request.cni, {host.arch for host in hosts}, request.release, request.lock, managed)
         self.problems += bundle.problems()
         plan: dict[str, Any] = {
             "cluster": {
@@ -107,14 +125,15 @@ class _Planner:
                 "version": version,
                 "cni": request.cni,
                 "dns_domain": request.dns_domain,
-                "endpoint": endpoint,
-                "endpoint_host": endpoint_host,
-                "api_sans": sorted({*request.api_sans, endpoint_host} - {""}),
+                "endpoint": endpoint.endpoint,
+                "endpoint_host": endpoint.host,
+                "api_sans": sorted({*request.api_sans, *endpoint.sans}),
                 "kubelet_config": dict(request.kubelet_config),
                 "kube_proxy_config": dict(request.kube_proxy_config),
                 "ignore_preflight": sorted(set(request.ignore_preflight)),
                 "kubeconfig": request.kubeconfig,
             },
+            "balancer": endpoint.balancer,
             "networks": networks,
             "mirror": {"address": request.mirror_address, "prefix": request.mirror_prefix},
             "release": {"version": version, "locked": bundle.locked, "manifests": bundle.manifests()},
@@ -122,6 +141,10 @@ class _Planner:
             "files": bundle.files(),
             "hosts": {host.inventory_name: host.to_dict() for host in hosts},
             "order": {role: [host.inventory_name for host in hosts if host.role == role] for role in ROLES},
+            "pools": {
+                pool: [host.inventory_name for host in hosts if host.pool == pool]
+                for pool in sorted({host.pool for host in hosts}, key=natural_key)
+            },
         }
         self.problems += compare_existing(plan, request.existing)
         return ClusterPlan(plan, self.problems, advise(plan, request.max_nodes))
@@ -146,12 +169,10 @@ class _Planner:
                 self._add("api_san_invalid", "api_sans", f"'{san}' cannot be in a certificate.",
                           "List IP addresses, lower-case DNS names or wildcards such as *.example.com.")  # fmt: skip
         for option, settings, owned in (
-            ("kubelet_config", request.kubelet_config, KUBELET_OWNED),
+            ("kubelet_config", request.kubelet_config, CLUSTER_KUBELET_OWNED),
             ("kube_proxy_config", request.kube_proxy_config, KUBE_PROXY_OWNED),
         ):
-            for key in sorted(set(settings) & set(owned)):
-                self._add("setting_owned", option, f"{key} in cluster_{option} follows from the plan.",
-                          f"Remove it and set cluster_{owned[key]} instead.")  # fmt: skip
+            owned_settings(settings, PREFIX + option, owned, self._add_at)
 
     def _check_members(self, control_plane: Sequence[Host]) -> None:
         number = len(control_plane)
@@ -185,28 +206,44 @@ class _Planner:
                       "Write it as host:port, such as mirror.example.com:5000.")  # fmt: skip
         return ""
 
-    def _endpoint(self, control_plane: Sequence[Host]) -> tuple[str, str]:
-        """An existing cluster keeps its endpoint, so that a new first control plane does not move it."""
-        text = self.request.endpoint or str(self.request.existing.get("endpoint") or "")
-        if not text:
-            address = control_plane[0].address if control_plane else ""
-            return (f"{address}:6443", address) if address else ("", "")
-        reason = "it has no port"
-        try:
-            host, port = _names.split_host_port(text)
-            if port:
-                return text, host
-        except ValueError as error:
-            reason = str(error)
-        self._add("endpoint_invalid", "endpoint", f"'{text}' is not an API endpoint: {reason}.",
-                  "Write it as host:port, such as api.example.com:6443; or leave it empty for the first control"
-                  " plane's address.")  # fmt: skip
-        return text, ""
+    def _endpoint_request(self, hosts: Sequence[Host], mirror_host: str) -> EndpointRequest:
+        request = self.request
+        # What is wrong with a range itself is reported with the address plan.
+        ranges = {label: [item for text in texts if (item := _cidr.read_range(text, "", label, "")[0])]
+                  for label, texts in self._ranges().items()}  # fmt: skip
+        return EndpointRequest(
+            endpoint=request.endpoint,
+            existing=str(request.existing.get("endpoint") or ""),
+            balancer=request.balancer,
+            vip=request.vip,
+            port=request.balancer_port,
+            vrrp_id=request.vrrp_id,
+            hosts=hosts,
+            homes=ranges.pop("node range"),
+            foreign=[item for items in ranges.values() for item in items],
+            mirror_host=mirror_host,
+        )
+
+    def _ranges(self) -> dict[str, list[str]]:
+        request = self.request
+        ranges = {
+            "node range": list(request.node_cidrs),
+            "pod range": [request.pod_cidr],
+            "service range": [request.service_cidr],
+            "peer range": list(request.peer_cidrs),
+        }
+        for cluster in request.other_clusters:
+            name = cluster.get("name") or "?"
+            ranges[f"pod range of cluster {name}"] = [str(cluster.get("pod_cidr") or "")]
+            ranges[f"routed service range of cluster {name}"] = (
+                [str(cluster.get("service_cidr") or "")] if cluster.get("routed") else []
+            )
+        return ranges
 
     def _networks(self, hosts: Sequence[Host], endpoint_host: str, mirror_host: str) -> dict[str, Any]:
         request = self.request
-        # What is also a node's address is checked there.
-        addresses = {host.address for host in hosts}
+        # What is also a node's or the virtual address is checked there.
+        addresses = {host.address for host in hosts} | {request.vip}
         fixed = [
             Fixed(label, address, path)
             for label, address, path in (

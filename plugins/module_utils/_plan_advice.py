@@ -15,8 +15,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils import _names
 from ansible_collections.hostplane.cluster.plugins.module_utils._cidr import is_private, read_range
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
-# Every write waits for a majority of the members of etcd; more than seven only make it slower.
-_MOST_CONTROL_PLANES = 7
+# Every write waits for a majority of the members of etcd; more than five only make it slower.
+_MOST_CONTROL_PLANES = 5
 
 
 def advise(plan: Mapping[str, Any], max_nodes: int) -> list[Problem]:
@@ -27,17 +27,19 @@ def advise(plan: Mapping[str, Any], max_nodes: int) -> list[Problem]:
 def _endpoint(plan: Mapping[str, Any]) -> list[Problem]:
     host = plan["cluster"]["endpoint_host"]
     control_plane = plan["order"]["control_plane"]
-    if not _names.is_ip(host) or host not in {plan["hosts"][name]["address"] for name in control_plane}:
+    # With several control planes this is not advice but a problem.
+    if len(control_plane) != 1 or host != plan["hosts"][control_plane[0]]["address"] or not _names.is_ip(host):
         return []
-    if len(control_plane) > 1:
-        message = f"The API endpoint is the address {host} of one control plane: when that host fails, so does the API."
-    else:
-        message = (
-            f"The API endpoint is the address {host} of the only control plane: the cluster cannot grow to three"
-            " control planes without new certificates."
+    return [
+        Problem(
+            "endpoint_single_host",
+            f"The API endpoint is the address {host} of the only control plane. It cannot be changed later, so the"
+            " cluster could never have three control planes.",
+            "Before the cluster is created, set cluster_balancer to managed and cluster_vip to a free address, which"
+            " works with one control plane as well; or set cluster_endpoint to a DNS name.",
+            path="cluster_endpoint",
         )
-    remedy = "Set cluster_endpoint to a DNS name or to a virtual address before the cluster is created."
-    return [Problem("endpoint_single_host", message, remedy, path="cluster_endpoint")]
+    ]
 
 
 def _members(plan: Mapping[str, Any], max_nodes: int) -> list[Problem]:

@@ -32,6 +32,8 @@ CNI_REPOSITORIES = {
         "flannel_cni": "ghcr.io/flannel-io/flannel-cni-plugin",
     }
 }
+# Only where the control planes balance the API themselves. Whoever publishes them, the last component names them.
+BALANCER_IMAGES = ("haproxy", "keepalived")
 # CoreDNS may be scheduled on any node that takes pods.
 _EVERYWHERE = ("coredns", "kube_proxy", "pause")
 _CONTROL_PLANE = ("etcd", "kube_apiserver", "kube_controller_manager", "kube_scheduler")
@@ -79,6 +81,7 @@ class BundlePlan:
         architectures: Iterable[str],
         release: Mapping[str, Any],
         lock: Mapping[str, Mapping[str, Any]],
+        balancer: bool = False,
     ) -> None:
         self.version = version
         self.architectures = sorted(architectures)
@@ -87,6 +90,7 @@ class BundlePlan:
         # No lock at all means that there is no bundle yet; a lock for some architectures only that one was forgotten.
         self.locked = bool(lock) and any(lock.values())
         self.repositories = {**REPOSITORIES, **CNI_REPOSITORIES.get(cni, {})}
+        self.balancer = BALANCER_IMAGES if balancer else ()
         self.names = self._image_names()
 
     def _image_names(self) -> dict[str, str]:
@@ -96,11 +100,16 @@ class BundlePlan:
         newest: dict[str, str] = {}
         for image in sorted(known, key=natural_key):
             newest[_repository(image)] = image
+        for repo in sorted(newest):
+            if repo.rpartition("/")[2] in self.balancer:
+                self.repositories.setdefault(repo.rpartition("/")[2], repo)
+        for key in self.balancer:
+            self.repositories.setdefault(key, key)
         return {key: newest[repo] for key, repo in sorted(self.repositories.items()) if repo in newest}
 
     def images(self) -> dict[str, Any]:
-        cni = [key for key in self.names if key not in REPOSITORIES]
-        roles = {"control_plane": [*_CONTROL_PLANE, *_EVERYWHERE, *cni], "worker": [*_EVERYWHERE, *cni]}
+        cni = [key for key in self.names if key not in REPOSITORIES and key not in BALANCER_IMAGES]
+        roles = {"control_plane": [*_CONTROL_PLANE, *_EVERYWHERE, *cni, *self.balancer], "worker": [*_EVERYWHERE, *cni]}
         return {
             **self.names,
             **{role: sorted(self.names[key] for key in keys if key in self.names) for role, keys in roles.items()},

@@ -100,7 +100,7 @@ class HostReader:
         pools = sorted({str(pool) for pool in data.get("pools") or ()}, key=natural_key)
         if len(pools) > 1:
             self._add("pool_ambiguous", "groups", f"The host is in the node pools {' and '.join(pools)}.",
-                      "Keep it in one child group of worker; for other purposes use groups outside of worker.")  # fmt: skip
+                      "Keep it in one child group of worker; groups for other purposes go elsewhere.")  # fmt: skip
         pool = pools[0] if pools else _plan_pools.DEFAULT_POOL
         if not _names.is_label_value(pool):
             self._add("pool_name_invalid", "groups", f"'{pool}' cannot be the name of a node pool.",

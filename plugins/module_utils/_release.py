@@ -21,6 +21,8 @@ ARCHES = ("amd64", "arm64")
 BUILD_KINDS = ("gomod", "source")
 # What an image from source can stand on besides a root file system that a build makes.
 BUILTIN_BASES = ("", "static")
+# Docker Hub's registry does not answer under the name that its images carry.
+_REGISTRY_HOSTS = {"docker.io": "registry-1.docker.io"}
 _BUILD_KEYS = {
     "component", "gomod", "source", "binaries", "cgo", "tags", "ldflags", "suite", "packages", "minutes",
 }  # fmt: skip
@@ -149,7 +151,8 @@ def _check_image(name: str, entry: Mapping[str, t.Any], made: set[str], builds: 
     if base not in BUILTIN_BASES and not builds.get(base, {}).get("suite"):
         problems.append(f"{where}.recipe.base: {base!r} is neither a root file system build nor 'static'")
     files = recipe.get("files")
-    if not isinstance(files, Mapping) or not files:
+    # A root file system of packages may be all that an image needs.
+    if not isinstance(files, Mapping) or (not files and base in BUILTIN_BASES):
         problems.append(f"{where}.recipe.files: must name at least one file")
         return problems
     problems += [f"{where}.recipe.files: {src} is made by no build" for src in files.values() if src not in made]
@@ -218,7 +221,8 @@ def probe_urls(release: JSON, arch: str, registry_map: Mapping[str, str]) -> lis
             found.setdefault(t.cast(str, urlsplit(url).hostname), url)
     for name in sorted(release["images"]):
         registry = name.split("/", 1)[0]
-        found.setdefault(registry, f"https://{registry_map.get(registry, registry).split('/', 1)[0]}/v2/")
+        host = registry_map.get(registry, _REGISTRY_HOSTS.get(registry, registry)).split("/", 1)[0]
+        found.setdefault(registry, f"https://{host}/v2/")
     return [found[host] for host in sorted(found)]
 
 

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
-def batches(count: int, limit_percent: int = 10) -> list[int]:
+def batches(count: int, limit_percent: int = 10, pool: int = 0) -> list[int]:
     """Sizes of the batches in which a pool of so many hosts is changed: 1, 2, 4 … up to the limit, at least 1.
 
     A mistake shows on one host first, and a large pool is done after few batches: 50 hosts are 1, 2, 4, eight times 5
-    and 3.
+    and 3. pool is the size of the pool when only some of its hosts are changed.
     """
-    largest = max(1, count * limit_percent // 100)
+    largest = max(1, (pool or count) * limit_percent // 100)
     sizes: list[int] = []
     left, size = count, 1
     while left > 0:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 from ansible_collections.hostplane.cluster.plugins.module_utils._ready import condition
+from ansible_collections.hostplane.cluster.plugins.module_utils._rollout import batches, quorum_after
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
@@ -39,7 +40,9 @@ class ScalePlan:
     """Inventory names to join and to remove, the control plane that acts, and everything that speaks against it."""
 
     join: list[str] = field(default_factory=list)
+    suspect: list[str] = field(default_factory=list)
     remove: list[dict[str, Any]] = field(default_factory=list)
+    batches: list[list[dict[str, Any]]] = field(default_factory=list)
     actor: str = ""
     unknown: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -49,13 +52,12 @@ def plan_scale(
     members: Iterable[Member],
     hosts: dict[str, dict[str, str]],
     remove: Iterable[str],
-    limited: Iterable[str] = (),
     endpoint_host: str = "",
 ) -> ScalePlan:
     """Compare the cluster with the inventory.
 
-    hosts maps inventory names to {name (of the node), address, role}. remove holds inventory or node names. limited
-    holds the hosts that are hidden by --limit. endpoint_host is the host part of the API's endpoint.
+    hosts maps inventory names to {name (of the node), address, role}. remove holds inventory or node names.
+    endpoint_host is the host part of the API's endpoint.
     """
     plan = ScalePlan()
     nodes = {member.name: member for member in members}
@@ -73,9 +75,12 @@ def plan_scale(
     ]
     gone = set(known.values())
     staying = [member for member in nodes.values() if member.name not in gone]
-    plan.problems += _refusals(staying, nodes, gone, hosts, leaving, set(limited), endpoint_host)
+    plan.problems += _refusals(staying, nodes, gone, hosts, leaving, endpoint_host)
     plan.join = sorted(
         (name for name, host in hosts.items() if host["name"] not in nodes and name not in leaving), key=natural_key
+    )
+    plan.suspect = sorted(
+        (by_node[member.name] for member in staying if not member.ready and member.name in by_node), key=natural_key
     )
     plan.unknown = sorted(set(nodes) - set(by_node) - gone)
     plan.remove = [
@@ -87,8 +92,11 @@ def plan_scale(
         }
         for node in sorted(gone, key=natural_key)
     ]
-    # Workers first: what they run must be able to move while all control planes are there.
-    plan.remove.sort(key=lambda entry: bool(entry["control_plane"]))
+    # Workers first: what they run must be able to move while all control planes are there. Then control planes, the
+    # dead ones before the healthy: they count for etcd's quorum and don't help to reach it.
+    alive = {member.name for member in nodes.values() if member.ready}
+    plan.remove.sort(key=lambda entry: (bool(entry["control_plane"]), entry["node"] in alive))
+    plan.batches = _in_batches(plan.remove, sum(not member.control_plane for member in nodes.values()))
     acting = [member for member in staying if member.control_plane and member.ready and member.name in by_node]
     plan.actor = min((by_node[member.name] for member in acting), key=natural_key, default="")
     if not plan.actor and not plan.problems:
@@ -102,6 +110,16 @@ def plan_scale(
     return plan
 
 
+def _in_batches(remove: list[dict[str, Any]], workers: int) -> list[list[dict[str, Any]]]:
+    """Workers in growing batches, control planes one by one."""
+    left = [entry for entry in remove if not entry["control_plane"]]
+    rounds = []
+    for size in batches(len(left), pool=workers):
+        rounds.append(left[:size])
+        left = left[size:]
+    return rounds + [[entry] for entry in remove if entry["control_plane"]]
+
+
 def _role(hosts: dict[str, dict[str, str]], name: str) -> bool:
     return hosts.get(name, {}).get("role") == "control_plane"
 
@@ -112,7 +130,6 @@ def _refusals(
     gone: set[str],
     hosts: dict[str, dict[str, str]],
     leaving: dict[str, str],
-    limited: set[str],
     endpoint_host: str,
 ) -> list[Problem]:
     problems = []
@@ -129,13 +146,13 @@ def _refusals(
             )
         )
     elif removed:
-        # A first look; etcd itself is asked again before each single removal.
-        healthy = sum(member.ready for member in left)
-        if healthy < len(left) // 2 + 1:
+        # A first look by the nodes; etcd itself is asked again before each single removal.
+        quorum = quorum_after({member.name: member.ready for member in control_planes}, gone)
+        if not quorum.kept:
             problems.append(
                 Problem(
                     "scale_quorum",
-                    f"Only {healthy} of the {len(left)} control planes that stay are Ready: etcd would lose quorum.",
+                    f"Only {quorum.healthy} of {quorum.members} control planes would be Ready: etcd would lose quorum.",
                     "Bring the others back, or join new ones first.",
                     path="scale_remove",
                 )
@@ -159,15 +176,6 @@ def _refusals(
                 "No control plane remains in the inventory; it would not describe the cluster any more.",
                 "Keep the hosts that stay in the group control_plane.",
                 path="control_plane",
-            )
-        )
-    hidden = sorted(limited.intersection(leaving) | (limited.intersection(remaining) if leaving else set()))
-    if hidden:
-        problems.append(
-            Problem(
-                "scale_limit",
-                f"--limit hides {', '.join(hidden)}, which must be seen to remove a host safely.",
-                "Run without --limit; only the hosts that change are touched anyway.",
             )
         )
     return problems

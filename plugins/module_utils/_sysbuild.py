@@ -78,6 +78,8 @@ def rootfs_command(build: SysBuild, target: str) -> list[str]:
         # Unpacked only: no shell, dpkg or Perl has to be in the image to configure the packages.
         "--variant=extract",
         "--skip=output/dev",
+        # It would mount the build host's own /dev/shm in there, where a mistake in a hook could remove what others use.
+        "--skip=chroot/mount",
         f"--architectures={build.arch}",
         "--include=" + ",".join(sorted(build.packages)),
         "--extract-hook=" + os.path.join(build.source, "extract-hook.sh"),

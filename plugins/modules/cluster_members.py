@@ -30,11 +30,6 @@ options:
     type: list
     elements: str
     default: []
-  limited:
-    description: Hosts that are hidden by C(--limit).
-    type: list
-    elements: str
-    default: []
   endpoint_host:
     description: Host part of the API's endpoint.
     type: str
@@ -62,6 +57,13 @@ join:
   type: list
   elements: str
   sample: [worker3]
+suspect:
+  description:
+    - Inventory names of hosts whose node is not Ready. One that says it belongs to no cluster has been replaced.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 remove:
   description: What is to leave, workers first; C(member) is false when only the host is left to be cleaned.
   returned: success
@@ -69,6 +71,13 @@ remove:
   elements: dict
   sample:
     - {host: worker1, node: worker1, member: true, control_plane: false}
+batches:
+  description: RV(remove) in the order of work, workers in growing batches, control planes one by one.
+  returned: success
+  type: list
+  elements: list
+  sample:
+    - - {host: worker1, node: worker1, member: true, control_plane: false}
 actor:
   description: Inventory name of the control plane that acts for the cluster.
   returned: success
@@ -100,7 +109,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     api = _kubeapi.KubeApi(params["kubeconfig"])
     members = [Member.from_node(node) for node in api.items("/api/v1/nodes")]
-    plan = plan_scale(members, params["hosts"], params["remove"], params["limited"], params["endpoint_host"])
+    plan = plan_scale(members, params["hosts"], params["remove"], params["endpoint_host"])
     if plan.problems:
         module.fail_json(
             msg=format_report(plan.problems, "The cluster can't be scaled like this."),
@@ -108,6 +117,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         )
     return {
         "join": plan.join,
+        "suspect": plan.suspect,
+        "batches": plan.batches,
         "remove": plan.remove,
         "actor": plan.actor,
         "unknown": plan.unknown,
@@ -121,7 +132,6 @@ def main() -> None:
             "kubeconfig": {"type": "path", "required": True},
             "hosts": {"type": "dict", "required": True},
             "remove": {"type": "list", "elements": "str", "default": []},
-            "limited": {"type": "list", "elements": "str", "default": []},
             "endpoint_host": {"type": "str", "default": ""},
         },
         supports_check_mode=True,

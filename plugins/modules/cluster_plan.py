@@ -17,6 +17,7 @@ description:
   - Computes only. It contacts no host, and the order of its input does not matter.
 extends_documentation_fragment:
   - hostplane.cluster.networks
+  - hostplane.cluster.endpoint
 attributes:
   check_mode:
     description: The module only computes, so it does the same in check mode.
@@ -41,7 +42,8 @@ options:
     description:
       - The hosts, best from the filter P(hostplane.cluster.cluster_hosts#filter).
       - Keys are C(inventory_hostname), C(role) (V(control_plane) or V(worker)), C(pools), C(ansible_host),
-        C(node_address), C(node_name), C(node_arch), C(node_labels), C(node_taints), C(node_max_pods) and C(errors), a
+        C(node_address), C(node_name), C(node_name_rule), C(node_arch), C(node_labels), C(node_taints),
+        C(node_max_pods), C(node_kubelet_config), C(node_reserved), C(node_cpu_policy), C(node_state) and C(errors), a
         dictionary of variables that could not be evaluated. Only the first two are required.
       - Their values are checked by the plan and not by the module's arguments, so that all mistakes are reported at
         once.
@@ -79,10 +81,13 @@ options:
     description: Range of the addresses of Services.
     type: str
     default: 10.96.0.0/20
-  endpoint:
-    description: Host and port of the API. Empty means port 6443 of the first control plane.
-    type: str
-    default: ""
+  facts:
+    description:
+      - C(cpus) and C(memory_mb) of every host that is known, by inventory name, as M(hostplane.cluster.host_check)
+        returns them; other keys are ignored.
+      - What a node reserves follows from them. Without them the settings of the kubelet lack the reservation.
+    type: dict
+    default: {}
   api_sans:
     description: More names and addresses for the API's certificate.
     type: list
@@ -170,6 +175,11 @@ plan:
     cluster:
       description: Settings of the cluster; C(endpoint_host) is C(endpoint) without its port.
       type: dict
+    balancer:
+      description:
+        - C(mode) (V(none), V(managed) or V(external)), C(vip), C(port), C(backends) (C(name) and C(address) of every
+          control plane, whose API servers listen on 6443), C(virtual_router_id), and C(priorities) by inventory name.
+      type: dict
     networks:
       description: The address plan as M(hostplane.cluster.cidr_plan) returns it.
       type: dict
@@ -190,41 +200,42 @@ plan:
         digest, size, mode.
       type: dict
     hosts:
-      description: Every host by its inventory name.
+      description:
+        - Every host by its inventory name.
+        - C(kubelet_config) has the settings of the kubelet that differ from host to host, C(kubelet_labels) those of
+          C(labels) with which a kubelet may register itself.
       type: dict
     order:
       description: Inventory names of the hosts of each role in natural order.
       type: dict
+    pools:
+      description: Inventory names of the hosts of each node pool, and of C(control_plane), in natural order.
+      type: dict
   sample:
-    cluster:
-      api_sans: [10.9.0.11]
-      cni: flannel
-      dns_domain: cluster.local
-      endpoint: 10.9.0.11:6443
-      endpoint_host: 10.9.0.11
-      ignore_preflight: []
-      kube_proxy_config: {}
-      kubeconfig: ""
-      kubelet_config: {}
-      name: lab
-      version: 1.36.3
+    balancer:
+      backends: [{name: cp-1, address: 10.9.0.11}]
+      mode: none
+      port: 6443
+      priorities: {}
+      vip: ""
+      virtual_router_id: 0
+    cluster: {name: lab, version: 1.36.3, cni: flannel, endpoint: "10.9.0.11:6443", endpoint_host: 10.9.0.11}
     files:
       amd64:
         cni:
           - {name: cni-bridge, path: /opt/cni/bin/bridge, sha256: 0f1e…, size: 4587520, mode: "0755"}
-        containerd:
-          - {name: containerd, path: /usr/local/bin/containerd, sha256: 1a2b…, size: 41943040, mode: "0755"}
-        kubelet:
-          - {name: kubelet, path: /usr/local/bin/kubelet, sha256: 3c4d…, size: 58720256, mode: "0755"}
     hosts:
       cp-1:
         address: 10.9.0.11
         arch: amd64
+        kubelet_config: {maxPods: 110, kubeReserved: {cpu: 100m, memory: 1752Mi}}
+        kubelet_labels: {}
         labels: {}
         max_pods: 110
         name: cp-1
-        pools: []
+        pool: control_plane
         role: control_plane
+        state: schedulable
         taints:
           - {key: node-role.kubernetes.io/control-plane, value: "", effect: NoSchedule}
     images:
@@ -235,13 +246,9 @@ plan:
       worker: ["registry.k8s.io/pause:3.10.2"]
     mirror: {address: "10.9.0.5:5000", prefix: ""}
     networks: {node_mask: 24, pod_cidr: 10.244.0.0/16, service_cidr: 10.96.0.0/20}
-    order:
-      control_plane: [cp-1]
-      worker: [node-1]
-    release:
-      locked: true
-      manifests: {amd64: "sha256:7a8b…"}
-      version: 1.36.3
+    order: {control_plane: [cp-1], worker: [node-1]}
+    pools: {control_plane: [cp-1], default: [node-1]}
+    release: {locked: true, manifests: {amd64: "sha256:7a8b…"}, version: 1.36.3}
 problems:
   description: Everything that is wrong, the cluster's settings first and then host by host.
   returned: always
@@ -270,6 +277,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.yaml import HAS_YAML, yaml_dump
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import network_arguments
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan import ClusterRequest, plan_cluster
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import endpoint_arguments
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import format_report, to_dicts
 
 
@@ -286,7 +294,8 @@ def argument_spec() -> dict[str, t.Any]:
         "pod_cidr": {"type": "str", "default": "10.244.0.0/16"},
         "service_cidr": {"type": "str", "default": "10.96.0.0/20"},
         **network_arguments(),
-        "endpoint": {"type": "str", "default": ""},
+        **endpoint_arguments(),
+        "facts": {"type": "dict", "default": {}},
         "api_sans": {"type": "list", "elements": "str", "default": []},
         "cni": {"type": "str", "default": "flannel"},
         "dns_domain": {"type": "str", "default": "cluster.local"},

@@ -47,7 +47,7 @@ options:
     description:
       - What to do about a node that is not empty after O(timeout).
       - With V(fail) the module fails when the other nodes are done. The nodes stay cordoned.
-      - With V(skip) the node is made schedulable again if this call has cordoned it, and is returned in RV(skipped).
+      - With V(skip) the node is returned in RV(not_drained), schedulable again if this call has cordoned it.
       - With V(force) the pods that are left are deleted past every budget, with a grace period of 0. What finalizers
         hold even then is returned in RV(blockers).
     type: str
@@ -92,13 +92,6 @@ EXAMPLES = r"""
     kubeconfig: /root/.kube/production.conf
     nodes: [worker7]
   delegate_to: localhost
-
-- name: Let pods on a node again
-  hostplane.cluster.node_drain:
-    kubeconfig: /root/.kube/production.conf
-    nodes: [worker7]
-    state: schedulable
-  delegate_to: localhost
 """
 
 RETURN = r"""
@@ -108,7 +101,7 @@ drained:
   type: list
   elements: str
   sample: [worker7]
-skipped:
+not_drained:
   description: Nodes that were not empty in time, sorted.
   returned: always
   type: list
@@ -263,11 +256,11 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     return {
         **result,
         "drained": [work.name for work in works if work.state == "drained"],
-        "skipped": [work.name for work in expired],
+        "not_drained": [work.name for work in expired],
         "unreachable": [work.name for work in works if work.state == "unreachable"],
         "missing": [work.name for work in works if work.state == "missing"],
         "evicted": sum(len(work.evicted) for work in works),
-        "pods": {work.name: sorted(work.evicted.values()) for work in works},
+        "pods": {work.name: sorted(work.evicted.values()) for work in works if work.node},
         "forced": sorted(name for work in works for name in work.forced.values()),
         "seconds": round(time.monotonic() - start, 1),
     }

@@ -47,23 +47,10 @@ options:
         type: str
         default: ""
   secret_files:
-    description: Like O(files) with content that is never shown in results, diffs or logs.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description: Absolute path on the host.
-        type: path
-        required: true
-      content:
-        description: The text of the file.
-        type: str
-        required: true
-      mode:
-        description: Permission bits as an octal string.
-        type: str
-        default: "0600"
+    description:
+      - Absolute path to text, which is never shown in results, diffs or logs. The files get mode V(0600).
+    type: dict
+    default: {}
   repository:
     description: Repository of the bundle's files below the mirror's prefix.
     type: str
@@ -197,7 +184,8 @@ def apply(states: list[FileState], mirror: Mirror | None, params: dict[str, Any]
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Look at every file, then write what differs."""
     params = module.params
-    wanted = wanted_files(params["files"], params["secret_files"])
+    secrets = [{"path": path, "content": text, "mode": "0600"} for path, text in params["secret_files"].items()]
+    wanted = wanted_files(params["files"], secrets)
     cache = DigestCache(CACHE)
     states = [state for state in (look(file, cache) for file in wanted) if state.changed]
     result: dict[str, Any] = {
@@ -223,21 +211,12 @@ def main() -> None:
         "mode": {"type": "str", "default": "0644"},
         "name": {"type": "str", "default": ""},
     }
-    secret_spec = {
-        "path": {"type": "path", "required": True},
-        "content": {"type": "str", "required": True, "no_log": True},
-        "mode": {"type": "str", "default": "0600"},
-    }
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "default": [], "options": file_spec},
-            "secret_files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": secret_spec,
-                "no_log": False,
-            },
+            # Ansible writes a module's arguments to the host's journal. It hides an option with no_log there, but fails to
+            # recognize text of several lines in a suboption with no_log. Of a dict it hides the values, not the keys.
+            "secret_files": {"type": "dict", "default": {}, "no_log": True},
             "mirror": MIRROR_SPEC,
             "repository": {"type": "str", "default": "hostplane/files"},
             "parallel": {"type": "int", "default": 4},

@@ -30,7 +30,8 @@ everywhere() {
 }
 
 prepare() {
-  tar -C "$stage/root" --dereference --owner=0 --group=0 -c . | on "$1" tar -x --no-same-owner -C /
+  tar -C "$stage/programs" --dereference --mode=0755 --owner=0 --group=0 -c . | on "$1" tar -x -C /
+  tar -C "$stage/root" --owner=0 --group=0 -c . | on "$1" tar -x -C /
   on "$1" 'modprobe -a overlay br_netfilter; sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1
     systemctl daemon-reload; systemctl enable --now --quiet containerd kubelet'
   local role=worker
@@ -38,16 +39,16 @@ prepare() {
   tar -C "$stage/$role" --dereference -c . | on "$1" ctr --namespace k8s.io images import - >/dev/null
 }
 
-join() { on "$1" "$join_command --ignore-preflight-errors=all >/dev/null 2>&1"; }
+join() { on "$1" "$join_command --ignore-preflight-errors=all >/dev/null"; }
 
-python3 "$here/stage.py" "$bundle" "$stage"
-cp -r "$here/root/." "$stage/root"
-kubectl=("$stage/root/usr/local/bin/kubectl" --kubeconfig "$stage/admin.conf")
+python3 "$here/by-hand/stage.py" "$bundle" "$stage"
+install -m 0755 "$stage/programs/usr/local/bin/kubectl" "$stage/kubectl"
+kubectl=("$stage/kubectl" --kubeconfig "$stage/admin.conf")
 everywhere prepare "$control_plane" "${workers[@]}"
 phase copy
 
-sed "s/@ADDRESS@/$control_plane/; s/@VERSION@/$(basename "$bundle" | cut -d- -f1)/" "$here/kubeadm.yaml" |
-  on "$control_plane" 'cat >/root/kubeadm.yaml; kubeadm init --config /root/kubeadm.yaml >/dev/null 2>&1'
+sed "s/@ADDRESS@/$control_plane/; s/@VERSION@/$(basename "$bundle" | cut -d- -f1)/" "$here/by-hand/kubeadm.yaml" |
+  on "$control_plane" 'cat >/root/kubeadm.yaml; kubeadm init --config /root/kubeadm.yaml >/dev/null'
 on "$control_plane" cat /etc/kubernetes/admin.conf >"$stage/admin.conf"
 phase init
 
@@ -63,8 +64,8 @@ phase nodes
 "${kubectl[@]}" -n kube-system rollout status deployment/coredns --timeout=180s >/dev/null
 phase workloads
 
-# One lookup from a pod, as create's probe does it on every node.
-"${kubectl[@]}" run lookup --image="$(cat "$stage/flannel-image")" --image-pull-policy=Never --restart=Never --command -- \
-  getent hosts kubernetes.default.svc.cluster.local >/dev/null
+# One lookup (and a connection) from a pod; create's probe makes more of them, from every node.
+"${kubectl[@]}" run lookup --image="$(cat "$stage/lookup-image")" --image-pull-policy=Never --restart=Never -- \
+  connect --timeout=30s kubernetes.default.svc.cluster.local:443 >/dev/null
 "${kubectl[@]}" wait --for=jsonpath='{.status.phase}'=Succeeded pod/lookup --timeout=60s >/dev/null
 phase dns

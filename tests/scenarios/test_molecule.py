@@ -21,7 +21,9 @@ def test_scenario(scenario: str, request: pytest.FixtureRequest, capfd: pytest.C
     if scenario in LONG and not request.config.getoption("--long"):
         pytest.skip("takes longer than CI has; make test-all runs it")
     with capfd.disabled():
-        done = subprocess.run(["molecule", "test", "--no-command-borders", "--scenario-name", scenario], cwd=EXTENSIONS, check=False)
+        done = subprocess.run(
+            ["molecule", "test", "--no-command-borders", "--scenario-name", scenario], cwd=EXTENSIONS, check=False
+        )
         if done.returncode:
             subprocess.run(["molecule", "destroy", "--scenario-name", scenario], cwd=EXTENSIONS, check=False)
     assert done.returncode == 0

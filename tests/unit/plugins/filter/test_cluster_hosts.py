@@ -53,6 +53,17 @@ def test_only_the_variables_of_nodes_are_read() -> None:
     assert hosts[0]["node_taints"] == ["x"]
 
 
+def test_the_settings_of_pools_are_read() -> None:
+    settings = {
+        "node_cpu_policy": "static",
+        "node_kubelet_config": {"imageGCHighThresholdPercent": 70},
+        "node_name_rule": {"prefix": "web-", "digits": 5},
+        "node_reserved": "auto",
+        "node_state": "cordoned",
+    }
+    assert settings.items() <= cluster_hosts(GROUPS, hostvars(**settings))[1].items()
+
+
 def test_what_cannot_be_evaluated_is_left_to_the_plan() -> None:
     hosts = cluster_hosts(GROUPS, hostvars(node_address=AnsibleUndefinedVariable("'nic' is undefined")))
     assert "node_address" not in hosts[0]

@@ -135,6 +135,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_what_a_killed_run_has_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    left, other = tmp_path / ".kubelet.abcd_123.new", tmp_path / ".kubelet.conf.abcd_123.new"
+    for path in (left, other):
+        path.write_text("half")
+    atomic_write(str(tmp_path / "kubelet"), b"whole", 0o755)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "kubelet"]
+
+
 def test_stream_appears_only_when_it_is_right(tmp_path: Path) -> None:
     path, data = tmp_path / "program", bytes(range(256)) * 10000
     with pytest.raises(FilesError, match=f"received 3 bytes with sha256 {sha(b'bad')}, wanted {sha(data)}"):

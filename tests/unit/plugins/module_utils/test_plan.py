@@ -85,13 +85,18 @@ def test_a_small_cluster() -> None:
         "name": "cp-1",
         "address": "10.9.0.11",
         "role": "control_plane",
-        "pools": [],
+        "pool": "control_plane",
+        "state": "schedulable",
         "arch": "amd64",
         "labels": {},
+        "kubelet_labels": {},
+        "kubelet_config": {"maxPods": 110},
         "taints": [{"key": "node-role.kubernetes.io/control-plane", "value": "", "effect": "NoSchedule"}],
         "max_pods": 110,
     }
     assert found.plan["hosts"]["node-2"]["taints"] == []
+    assert found.plan["hosts"]["node-2"]["labels"] == {"hostplane.io/pool": "default"}
+    assert found.plan["pools"] == {"control_plane": ["cp-1"], "default": ["node-2", "node-10"]}
     assert [problem.code for problem in found.advice] == ["endpoint_single_host"]
 
 
@@ -141,7 +146,7 @@ THREE = [host(f"cp-{number}", f"10.9.0.1{number}", "control_plane") for number i
     [
         ({"kubernetes_version": "1.30.0", "lock": {}}, ["version_unknown"]),
         ({"hosts": WORKERS}, ["control_plane_missing"]),
-        ({"hosts": [*THREE[:2], *WORKERS]}, ["control_plane_even"]),
+        ({"hosts": [*THREE[:2], *WORKERS], "endpoint": "api.example.com:6443"}, ["control_plane_even"]),
         ({"hosts": [CP, host("cp-1", "10.9.0.11")]}, ["host_in_both_groups"]),
         ({"hosts": [CP, host("x", "10.9.0.11")]}, ["node_address_duplicate"]),
         ({"hosts": [CP, host("x", "10.9.0.12", node_name="cp-1")]}, ["node_name_duplicate"]),
@@ -191,7 +196,7 @@ THREE = [host(f"cp-{number}", f"10.9.0.1{number}", "control_plane") for number i
         ({"kubernetes_version": "v1.36.3"}, []),
         ({"endpoint": "api.example.com:6443"}, []),
         ({"mirror_address": "harbor.example.com", "mirror_prefix": "team/k8s/"}, []),
-        ({"hosts": [*THREE, *WORKERS]}, []),
+        ({"hosts": [*THREE, *WORKERS], "endpoint": "10.9.0.100:6443"}, []),
     ],
 )
 def test_each_problem_is_found_alone(options: dict[str, Any], expected: list[str]) -> None:
@@ -233,7 +238,7 @@ def test_a_control_plane_may_be_opened_for_workloads() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"hosts": [*THREE, *WORKERS]}, ["endpoint_single_host"]),
+        ({}, ["endpoint_single_host"]),
         ({"hosts": [*THREE, *WORKERS], "endpoint": "10.9.0.100:6443"}, []),
         ({"endpoint": "api.example.com:6443", "max_nodes": 2}, ["max_nodes_low"]),
         ({"endpoint": "api.example.com:6443", "pod_cidr": "10.244.0.0/22", "hosts": [*THREE, WORKERS[0]]},

@@ -66,7 +66,7 @@ def test_go_mod_has_the_version_of_its_component(version: str) -> None:
 
 
 def test_adding_a_release_is_adding_a_file(tmp_path: Path) -> None:
-    for name in ("gomod", "netbase", "pause"):
+    for name in ("balancer", "gomod", "netbase", "pause"):
         (tmp_path / name).symlink_to(RELEASES / name)
     text = (RELEASES / "1.36.3.yml").read_text().replace("version: 1.36.3", "version: 1.36.4")
     (tmp_path / "1.36.4.yml").write_text(text)
@@ -173,7 +173,7 @@ def load_cached() -> dict[str, Any]:
 def test_one_address_per_host_is_asked() -> None:
     urls = _release.probe_urls(load("1.36.3"), "amd64", {"ghcr.io": "mirror.example.org:5000/ghcr"})
     hosts = [url.split("/")[2] for url in urls]
-    assert hosts == ["dl.k8s.io", "mirror.example.org:5000", "github.com", "registry.k8s.io"]
+    assert hosts == ["dl.k8s.io", "registry-1.docker.io", "mirror.example.org:5000", "github.com", "registry.k8s.io"]
 
 
 @given(

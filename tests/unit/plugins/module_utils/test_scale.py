@@ -40,6 +40,13 @@ def test_the_first_control_plane_can_leave_and_another_acts() -> None:
     assert (plan.actor, codes(plan)) == ("cp2", [])
 
 
+def test_dead_control_planes_leave_before_healthy_ones() -> None:
+    hosts = inventory(5, 0)
+    plan = plan_scale(members(hosts, ("cp5",)), hosts, ["cp1", "cp5"])
+    assert [entry["node"] for entry in plan.remove] == ["cp5", "cp1"]
+    assert codes(plan) == []
+
+
 def test_a_host_that_left_already_is_only_cleaned() -> None:
     hosts = inventory(1, 2)
     plan = plan_scale(members(inventory(1, 1)), hosts, ["w2"])
@@ -58,21 +65,32 @@ def test_nodes_nobody_named_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remove", "down", "limited", "endpoint", "code"),
+    ("remove", "down", "endpoint", "code"),
     [
-        (["cp1", "cp2", "cp3"], (), [], "", "scale_last_control_plane"),
-        (["cp1"], ("cp2", "cp3"), [], "", "scale_quorum"),
-        (["cp1"], ("cp2",), [], "", "scale_quorum"),
-        (["nobody"], (), [], "", "scale_unknown"),
-        (["cp1"], (), [], "10.0.0.1", "scale_endpoint"),
-        (["w1"], (), ["cp2"], "", "scale_limit"),
+        (["cp1", "cp2", "cp3"], (), "", "scale_last_control_plane"),
+        (["cp1"], ("cp2", "cp3"), "", "scale_quorum"),
+        (["cp1"], ("cp2",), "", "scale_quorum"),
+        (["nobody"], (), "", "scale_unknown"),
+        (["cp1"], (), "10.0.0.1", "scale_endpoint"),
     ],
 )
 def test_what_would_lose_the_cluster_is_refused(
-    remove: list[str], down: tuple[str, ...], limited: list[str], endpoint: str, code: str
+    remove: list[str], down: tuple[str, ...], endpoint: str, code: str
 ) -> None:
     hosts = inventory(3, 2)
-    assert code in codes(plan_scale(members(hosts, down), hosts, remove, limited, endpoint))
+    assert code in codes(plan_scale(members(hosts, down), hosts, remove, endpoint))
+
+
+def test_workers_leave_in_growing_batches_and_control_planes_one_by_one() -> None:
+    hosts = inventory(5, 40)
+    plan = plan_scale(members(hosts), hosts, ["cp1", "cp2", *(f"w{n}" for n in range(1, 11))])
+    assert [len(batch) for batch in plan.batches] == [1, 2, 4, 3, 1, 1]
+    assert [entry for batch in plan.batches for entry in batch] == plan.remove
+
+
+def test_a_node_that_is_not_ready_is_looked_at() -> None:
+    hosts = inventory(3, 1)
+    assert plan_scale(members(hosts, ("cp3",)), hosts, []).suspect == ["cp3"]
 
 
 def test_an_empty_inventory_is_refused() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
+from ansible_collections.hostplane.cluster.plugins.doc_fragments import endpoint, networks
 from ansible_collections.hostplane.cluster.plugins.modules import cidr_plan, cluster_plan, plan_report
 
 
@@ -116,6 +117,20 @@ def test_cluster_plan_reports_or_returns_its_problems(run: Runner) -> None:
     assert returned["problems"] == result["problems"]
 
 
+def test_cluster_plan_uses_what_is_known_of_the_hosts(run: Runner) -> None:
+    facts = {"node-1": {"cpus": 32, "memory_mb": 262144, "kernel": "6.12"}, "node-9": {}}
+    hosts = run(cluster_plan, facts=facts, **CLUSTER)["plan"]["hosts"]
+    assert hosts["node-1"]["kubelet_config"]["kubeReserved"] == {"cpu": "800m", "memory": "12165Mi"}
+    assert hosts["cp-1"]["kubelet_config"] == {"maxPods": 110}
+
+
+def test_cluster_plan_passes_all_options_of_the_balancer_on(run: Runner) -> None:
+    options = {**CLUSTER, "balancer": "managed", "vip": "10.9.0.100", "balancer_port": 9443, "vrrp_id": 7}
+    plan = run(cluster_plan, **options)["plan"]
+    assert plan["cluster"]["endpoint"] == "10.9.0.100:9443"
+    assert plan["balancer"]["virtual_router_id"] == 7
+
+
 FINDINGS = [
     {"code": "swap_on", "host": "node-2", "message": "Swap is on.", "remedy": "Turn swap off."},
     {"code": "cni_unsupported", "host": "", "message": "No such plugin.", "remedy": "Use flannel.", "path": "cni"},
@@ -143,7 +158,6 @@ def test_plan_report_without_findings(run: Runner) -> None:
 
 @pytest.mark.parametrize("module", [cidr_plan, cluster_plan, plan_report])
 def test_every_option_is_in_the_documentation(module: Any) -> None:
-    for option in set(module.argument_spec()) - {
-        "node_cidrs", "peer_cidrs", "other_clusters", "max_pods", "max_nodes"
-    }:  # fmt: skip
-        assert f"\n  {option}:\n" in module.DOCUMENTATION
+    texts = [module.DOCUMENTATION, networks.ModuleDocFragment.DOCUMENTATION, endpoint.ModuleDocFragment.DOCUMENTATION]
+    for option in module.argument_spec():
+        assert any(f"\n  {option}:\n" in text for text in texts)

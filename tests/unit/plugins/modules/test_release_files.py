@@ -36,7 +36,7 @@ def options(tmp_path: Path, site: Any) -> dict[str, Any]:
             {"path": f"{root}/bin/kubelet", "sha256": digest, "size": len(PROGRAM), "mode": "0755", "name": "kubelet"},
             {"path": f"{root}/etc/unit", "content": "[Unit]\n"},
         ],
-        "secret_files": [{"path": f"{root}/etc/secret", "content": "hunter2\n"}],
+        "secret_files": {f"{root}/etc/secret": "hunter2\n"},
     }
 
 
@@ -178,7 +178,7 @@ def test_content_needs_no_mirror(run_module: Run, options: dict[str, Any], tmp_p
 
 def test_wrong_arguments_change_nothing(run_module: Run, options: dict[str, Any], tmp_path: Path) -> None:
     options["files"].append({"path": "relative", "content": ""})
-    options["secret_files"].append({"path": options["files"][0]["path"], "content": "twice"})
+    options["secret_files"][options["files"][0]["path"]] = "twice"
     result = run_module(release_files, **options)
     assert result["failed"] and "relative: the path must be absolute" in result["msg"]
     assert "kubelet: listed more than once" in result["msg"]
