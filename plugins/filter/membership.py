@@ -59,6 +59,10 @@ _value:
       description: Hosts that are to join it, or whose joining was interrupted.
       type: list
       elements: str
+    fresh:
+      description: Hosts that carry nothing of a cluster.
+      type: list
+      elements: str
     actor:
       description: A control plane that can act for the cluster; before there is one, the host that will be the first.
       type: str
@@ -67,6 +71,9 @@ _value:
       type: bool
     existing:
       description: The cluster's immutable settings as its control plane keeps them; empty when there is no cluster.
+      type: dict
+    sizes:
+      description: CPUs and memory of each host, from which the plan computes what the kubelet reserves.
       type: dict
     problems:
       description: All findings, each with its host, in the form that M(hostplane.cluster.plan_report) takes.
@@ -114,9 +121,14 @@ def membership(
     return {
         "members": members,
         "newcomers": [host for host in results if host not in members],
+        "fresh": [host for host in results if state[host]["state"] in ("empty", "installed")],
         "actor": (acting or reachable or control_planes or [""])[0],
         "exists": bool(acting),
         "existing": dict(state[acting[0]]["marker"].get("settings") or {}) if acting else {},
+        "sizes": {
+            host: {key: result["facts"][key] for key in ("cpus", "memory_mb") if key in result["facts"]}
+            for host, result in results.items()
+        },
         "problems": problems,
     }
 

@@ -182,7 +182,8 @@ class _Planner:
                         "Put one host, or three for high availability, into the group control_plane.",
                         path="groups")
             )  # fmt: skip
-        elif number % 2 == 0:
+        elif number % 2 == 0 and not self.request.existing:
+            # An existing cluster passes through even numbers when control planes come and go; then it is advice.
             self.problems.append(
                 Problem("control_plane_even",
                         f"{number} control planes survive no more failures than {number - 1}, and fail more often.",

@@ -80,7 +80,14 @@ def plan_scale(
         (name for name, host in hosts.items() if host["name"] not in nodes and name not in leaving), key=natural_key
     )
     plan.suspect = sorted(
-        (by_node[member.name] for member in staying if not member.ready and member.name in by_node), key=natural_key
+        (
+            by_node[member.name]
+            for member in staying
+            # A node of a control plane without the label is one whose joining was interrupted.
+            if member.name in by_node
+            and (not member.ready or (_role(hosts, by_node[member.name]) and not member.control_plane))
+        ),
+        key=natural_key,
     )
     plan.unknown = sorted(set(nodes) - set(by_node) - gone)
     plan.remove = [

@@ -28,6 +28,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 INVENTORY = [f"--inventory={TOP / 'inventories/quickstart'}", f"--inventory={HERE / 'inventory'}"]
+STEPS = {"by_hand": "by hand", "mirror": "mirror", "create": "create", "again": "create again"}
 RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.M)
 
 
@@ -48,10 +49,12 @@ class Bench:
         self.number += 1
         print(f"  {step} ...", end="", flush=True, file=sys.stderr)
         start = time.monotonic()
-        # A pipe of its own for each reader: output goes to a file, so that printing costs the command nothing.
+        # To a file and not to the terminal, so that printing costs the command nothing.
         log = self.logs / f"{self.number:02d}-{step}.log"
         with log.open("w") as stream:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, check=False)
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, check=False
+            )
         seconds = round(time.monotonic() - start, 1)
         print(f" {seconds} s", file=sys.stderr)
         said = log.read_text(errors="replace")
@@ -84,13 +87,15 @@ class Bench:
 def inventory_facts() -> dict[str, Any]:
     """Where by-hand.sh finds bundle, keys and hosts: what Ansible makes of the same inventory."""
     wanted = {
-        "bundle": "{{ bundle_dir | default(lookup('env', 'HOME') ~ '/.cache/hostplane/bundle/' ~ cluster_kubernetes_version ~ '-amd64') }}",
+        "bundle": "{{ bundle_dir | default(cache ~ '/bundle/' ~ cluster_kubernetes_version ~ '-amd64') }}",
         "lab": "{{ lab_dir }}",
         "release": "{{ cluster_kubernetes_version }}",
         "control_plane": "{{ groups['control_plane'] | map('extract', hostvars, 'ansible_host') }}",
         "workers": "{{ groups['worker'] | map('extract', hostvars, 'ansible_host') }}",
     }
-    command = ["ansible", "cp1", *INVENTORY, "--connection=local", "-m", "ansible.builtin.debug", "-a", json.dumps({"msg": wanted})]
+    variables = json.dumps({"cache": str(Path.home() / ".cache/hostplane")})
+    command = ["ansible", "cp1", *INVENTORY, "--connection=local", f"--extra-vars={variables}"]
+    command += ["--module-name=ansible.builtin.debug", f"--args={json.dumps({'msg': wanted})}"]
     environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return dict(json.loads(done.stdout[done.stdout.index("{") :])["msg"])
@@ -124,7 +129,7 @@ def table(runs: list[dict[str, Any]]) -> str:
     lines = [f"{'':<16}{'seconds':>9}{'ratio':>8}{'changed':>9}  tasks per host"]
     for number, run in enumerate(runs, 1):
         lines.append(f"run {number}")
-        for name, title in (("by_hand", "by hand"), ("mirror", "mirror"), ("create", "create"), ("again", "create again")):
+        for name, title in STEPS.items():
             hosts = run[name].get("hosts", {})
             ratio = {"by_hand": 1.0, **run["ratio"]}.get(name)
             lines.append(

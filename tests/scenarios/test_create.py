@@ -13,6 +13,7 @@ from lab import MEMBERS, Lab
 
 LIMIT = 25
 
+
 def test_check_mode_from_empty_hosts_shows_the_plan(empty_hosts: Lab) -> None:
     run = empty_hosts.play(empty_hosts.inventory("scenarios"), "create", args=("--check", "--diff")).succeeded()
     for line in (

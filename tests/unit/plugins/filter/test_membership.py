@@ -20,6 +20,7 @@ def result(state: str, name: str = "", findings: list[dict[str, Any]] | None = N
     """What host_check returns, as far as the filter looks at it."""
     marker = {"cluster": "shop", "phase": "join-done", "settings": SETTINGS} if state == "member" else {}
     facts = {"cluster": {"state": state, "marker": marker}, "hostname": name, "machine_id": name, "product_uuid": name}
+    facts["cpus"] = 2
     return {"host_check": {"facts": facts, "findings": findings or []}}
 
 
@@ -35,9 +36,11 @@ def test_before_there_is_a_cluster() -> None:
     assert found == {
         "members": [],
         "newcomers": ["cp-1", "cp-2", "node-1"],
+        "fresh": ["cp-1", "cp-2", "node-1"],
         "actor": "cp-1",
         "exists": False,
         "existing": {},
+        "sizes": {"cp-1": {"cpus": 2}, "cp-2": {"cpus": 2}, "node-1": {"cpus": 2}},
         "problems": [],
     }
 
@@ -45,6 +48,7 @@ def test_before_there_is_a_cluster() -> None:
 def test_a_cluster_that_grows() -> None:
     found = put_together({"cp-1": "member", "node-1": "member", "node-2": "begun"})
     assert (found["members"], found["newcomers"]) == (["cp-1", "node-1"], ["node-2"])
+    assert found["fresh"] == []
     assert (found["actor"], found["exists"], found["existing"]) == ("cp-1", True, SETTINGS)
     assert found["problems"] == []
 

@@ -93,6 +93,12 @@ def test_a_node_that_is_not_ready_is_looked_at() -> None:
     assert plan_scale(members(hosts, ("cp3",)), hosts, []).suspect == ["cp3"]
 
 
+def test_a_control_plane_whose_joining_was_interrupted_is_looked_at() -> None:
+    hosts = inventory(2, 1)
+    nodes = [Member("cp1", True, True), Member("cp2", False, True), Member("node-1", False, True)]
+    assert plan_scale(nodes, hosts, []).suspect == ["cp2"]
+
+
 def test_an_empty_inventory_is_refused() -> None:
     hosts = inventory(1, 1)
     del hosts["cp1"]
