@@ -42,6 +42,8 @@ CLUSTER_FILES = (
     "/var/lib/k0s",
     "/var/snap/microk8s",
 )
+# Written before kubeadm runs, so alone they are no sign of a cluster.
+BALANCER_FILES = ("/etc/kubernetes/manifests/haproxy.yaml", "/etc/kubernetes/manifests/keepalived.yaml")
 RUNTIMES = ("containerd", "dockerd", "crio", "k3s-server", "k3s-agent", "k0s", "rke2")
 # feature -> (kernel config symbol, file below /proc/sys that proves it, arguments of `ip link add type`)
 FEATURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -153,7 +155,7 @@ def cluster_facts(system: System, cluster_name: str) -> dict[str, t.Any]:
     except ValueError:
         marker = {}
     marker = marker if isinstance(marker, dict) else {}
-    leftovers = [path for pattern in CLUSTER_FILES for path in system.glob(pattern)]
+    leftovers = [path for pattern in CLUSTER_FILES for path in system.glob(pattern) if path not in BALANCER_FILES]
     if marker and marker.get("cluster") == cluster_name:
         state = "member" if str(marker.get("phase", "")).endswith("-done") else "begun"
     elif marker or leftovers:

@@ -65,14 +65,17 @@ import json
 import os
 import re
 import secrets
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
 
 KUBEADM = "/usr/local/bin/kubeadm"
+KUBECTL = "/usr/local/bin/kubectl"
 ADMIN = "/etc/kubernetes/admin.conf"
 API_VERSION = "kubeadm.k8s.io/v1beta4"
 UPLOAD_CONFIG = "/run/hostplane-upload-certs.yaml"
+SIGNING_TIMEOUT = 15
 
 
 class TokenError(Exception):
@@ -86,6 +89,21 @@ def parse_join_command(text: str) -> tuple[str, str]:
     if not token or not ca_hash:
         raise TokenError("kubeadm's answer has no token and CA hash in it; is its version the cluster's?")
     return token.group(1), ca_hash.group(1)
+
+
+def wait_until_signed(module: AnsibleModule, token: str) -> None:
+    """Wait until the controller manager has signed the cluster's public data with the token.
+
+    A kubeadm that comes before that asks again only after five seconds, and in a new cluster all of them would.
+    """
+    signature = f"jws-kubeconfig-{token.partition('.')[0]}"
+    command = [KUBECTL, "--kubeconfig", ADMIN, "--namespace", "kube-public", "get", "configmap", "cluster-info"]
+    deadline = time.monotonic() + SIGNING_TIMEOUT
+    while time.monotonic() < deadline:
+        code, out, dummy = module.run_command([*command, "-o", "json"])
+        if code == 0 and signature in json.loads(out).get("data", {}):
+            return
+        time.sleep(0.2)
 
 
 def upload_certificates(module: AnsibleModule) -> str:
@@ -124,6 +142,7 @@ def main() -> None:
         if code:
             raise TokenError(f"kubeadm token create failed: {err.strip()}")
         token, ca_hash = parse_join_command(out)
+        wait_until_signed(module, token)
         key = upload_certificates(module) if module.params["certificates"] else ""
     except TokenError as exc:
         module.fail_json(msg=str(exc))

@@ -214,8 +214,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "files": {"type": "list", "elements": "dict", "default": [], "options": file_spec},
-            # Ansible writes a module's arguments to the host's journal. It hides an option with no_log there, but does not
-            # recognize text of several lines in a suboption. Of a dict the values are secret, the paths are not.
+            # Ansible writes arguments to the host's journal. An option with no_log is hidden there, but text of several
+            # lines in a suboption is not recognized. Of a dict the values are secret, the paths are not.
             "secret_files": {"type": "dict", "default": {}, "no_log": True},
             "mirror": MIRROR_SPEC,
             "repository": {"type": "str", "default": "hostplane/files"},

@@ -19,7 +19,27 @@ PRINTED = f"kubeadm join 10.9.0.11:6443 --token {TOKEN} --discovery-token-ca-cer
 def kubeadm(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(join_token, "KUBEADM", str(host.base / "kubeadm"))
     host.kubeadm(f"echo W0101 no internet >&2; echo '{PRINTED}'")
+    kubectl = host.base / "kubectl"
+    # The signature is there at the second look.
+    kubectl.write_text(
+        "#!/bin/sh\necho \"$*\" >> $0.calls; [ $(wc -l < $0.calls) = 1 ] && echo '{}' && exit\n"
+        """echo '{"data": {"jws-kubeconfig-abcdef": "x"}}'\n"""
+    )
+    kubectl.chmod(0o755)
+    monkeypatch.setattr(join_token, "KUBECTL", str(kubectl))
     return host
+
+
+def test_waits_for_the_signature(run_module: Run, host: Any) -> None:
+    run_module(join_token)
+    calls = (host.base / "kubectl.calls").read_text().splitlines()
+    assert len(calls) == 2 and "configmap cluster-info" in calls[0]
+    assert "abcdef" not in calls[0]
+
+
+def test_a_missing_signature_is_no_failure(run_module: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join_token, "SIGNING_TIMEOUT", 0)
+    assert run_module(join_token)["token"] == TOKEN
 
 
 def test_token(run_module: Run, host: Any) -> None:

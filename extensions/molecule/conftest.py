@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,14 @@ import testinfra
 import yaml
 from kubernetes import client, config
 
-SCENARIO = Path(__file__).parents[1]
+SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 
 
 @pytest.fixture(scope="session")
 def inventory() -> dict[str, Any]:
     """Groups of the scenario's own inventory and its variables."""
     groups = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())
-    variables = yaml.safe_load((SCENARIO / "inventory/group_vars/all.yml").read_text())
+    variables = yaml.safe_load((SCENARIO / "inventory/group_vars/all/scenario.yml").read_text())
     return {"groups": {name: group["hosts"] for name, group in groups.items()}, "vars": variables}
 
 
