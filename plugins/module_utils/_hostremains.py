@@ -37,6 +37,7 @@ DATA = (
 # Directories that others may share: removed only once they are empty.
 SHARED_DIRS = ("/opt/cni", "/etc/cni/net.d", "/etc/cni", "/run/netns")
 MOUNT_DIRS = ("/var/lib/kubelet", "/var/lib/containerd", "/run/containerd")
+BALANCER_CONF = "/etc/kubernetes/balancer/keepalived.conf"
 LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0")
 TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cni_hostport")
 NODE_PROGRAMS = {name for names in PORTS["control_plane"].values() for name in names}
@@ -44,7 +45,7 @@ CHAINS = re.compile(r"(?:KUBE|FLANNEL|CNI-HOSTPORT|CNI-DN)-")
 
 
 class Item(t.NamedTuple):
-    """kind is unit, process, mount, netns, link, table, chain, path or port; name is what an operator would call it."""
+    """kind is unit, process, mount, netns, link, address, table, chain, path or port; name is an operator's word."""
 
     kind: str
     name: str
@@ -142,6 +143,12 @@ def links(system: System) -> list[str]:
     return [os.path.basename(path)[len("lower_") :] for path in system.glob("/sys/class/net/cni0/lower_veth*")] + names
 
 
+def addresses(system: System) -> list[str]:
+    """Virtual addresses of the API that a killed keepalived has left on an interface, as C(ip address) takes them."""
+    wanted = re.findall(r"^\s*([0-9.]+/32 dev \S+)$", system.read(BALANCER_CONF), re.MULTILINE)
+    return [entry for entry in wanted if f" {entry.split()[0]} " in run("ip", "-oneline", "-4", "address", "show")]
+
+
 def tables() -> list[str]:
     """nftables tables as family and name."""
     try:
@@ -200,6 +207,7 @@ def survey(system: System, scope: Scope) -> list[Item]:
         found += [Item("mount", point) for point in mounts(system)]
         found += [Item("netns", os.path.basename(path)) for path in system.glob("/run/netns/cni-*")]
         found += [Item("link", name) for name in links(system)]
+        found += [Item("address", name) for name in addresses(system)]
         found += [Item("table", name) for name in tables()]
         for tool in ("iptables", "ip6tables"):
             for table, orders in rules(tool).items():

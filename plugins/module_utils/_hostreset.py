@@ -131,6 +131,9 @@ def reset(system: System, scope: remains.Scope, timeout: float) -> list[remains.
                 os.unlink(system.path(path))
         for name in remains.links(system):
             remains.run("ip", "link", "delete", name)
+        for item in found:
+            if item.kind == "address":
+                remains.run("ip", "address", "delete", *item.name.split())
         for name in remains.tables():
             remains.run("nft", "delete", "table", *name.split())
         for tool in ("iptables", "ip6tables"):

@@ -221,6 +221,19 @@ def test_only_our_nftables_tables_are_named(monkeypatch: pytest.MonkeyPatch) -> 
     assert _hostremains.tables() == []
 
 
+def test_only_the_virtual_address_that_is_there_is_named(node: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(
+        Path(node.root),
+        "/etc/kubernetes/balancer/keepalived.conf",
+        "    virtual_ipaddress {\n        10.9.0.100/32 dev eth0\n    }\n",
+    )
+    shown = "2: eth0 inet 10.9.0.11/24 brd 10.9.0.255\n2: eth0 inet 10.9.0.100/32 scope global eth0"
+    monkeypatch.setattr(_hostremains, "run", lambda *argv, **more: shown)
+    assert _hostremains.addresses(node) == ["10.9.0.100/32 dev eth0"]
+    monkeypatch.setattr(_hostremains, "run", lambda *argv, **more: shown.splitlines()[0])
+    assert _hostremains.addresses(node) == []
+
+
 def test_processes_of_pods_and_of_our_programs(node: System) -> None:
     def process(pid: int, name: str, exe: str, cgroup: str = "", command: str = "") -> None:
         put(Path(node.root), f"/proc/{pid}/comm", f"{name}\n")
