@@ -51,6 +51,12 @@ options:
       - Absolute path to text, which is never shown in results, diffs or logs. The files get mode V(0600).
     type: dict
     default: {}
+  unit:
+    description:
+      - Name of the systemd service that reads these files, to be told in RV(unapplied_paths) what it has not read yet.
+      - A run that was killed before it restarted the service is thus made good by the next one.
+    type: str
+    default: ""
   repository:
     description: Repository of the bundle's files below the mirror's prefix.
     type: str
@@ -86,6 +92,13 @@ changed_paths:
   type: list
   elements: str
   sample: [/usr/local/bin/kubelet]
+unapplied_paths:
+  description:
+    - RV(changed_paths), and the files that are newer than the running process of O(unit), sorted.
+  returned: always
+  type: list
+  elements: str
+  sample: [/usr/local/bin/kubelet]
 downloaded_bytes:
   description: How many bytes were fetched from the mirror.
   returned: always
@@ -97,6 +110,7 @@ import concurrent.futures
 import http.client
 import os
 import stat
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -114,6 +128,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import (
     Mirror,
     MirrorError,
 )
+from ansible_collections.hostplane.cluster.plugins.module_utils._unit import newer_than, started_at
 
 CACHE = "/var/lib/hostplane/files.json"
 
@@ -181,6 +196,15 @@ def apply(states: list[FileState], mirror: Mirror | None, params: dict[str, Any]
     return fetched
 
 
+def unread(module: AnsibleModule, paths: list[str]) -> list[str]:
+    """The files that are newer than the running process of the unit."""
+    if not module.params["unit"]:
+        return []
+    show = ["systemctl", "show", "-p", "MainPID", "-p", "ExecMainStartTimestampMonotonic", module.params["unit"]]
+    dummy, out, dummy = module.run_command(show)
+    return newer_than(paths, started_at(out, time.time(), time.monotonic()))
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Look at every file, then write what differs."""
     params = module.params
@@ -193,6 +217,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         "changed_paths": sorted(state.wanted.path for state in states),
         "downloaded_bytes": 0,
     }
+    old = unread(module, [file.path for file in wanted])
+    result["unapplied_paths"] = sorted({*result["changed_paths"], *old})
     if module._diff:
         result["diff"] = [describe(state) for state in states]
     if not module.check_mode:
@@ -218,6 +244,7 @@ def main() -> None:
             # lines in a suboption is not recognized. Of a dict the values are secret, the paths are not.
             "secret_files": {"type": "dict", "default": {}, "no_log": True},
             "mirror": MIRROR_SPEC,
+            "unit": {"type": "str", "default": ""},
             "repository": {"type": "str", "default": "hostplane/files"},
             "parallel": {"type": "int", "default": 4},
             "timeout": {"type": "int", "default": 30},
