@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import testinfra
 import yaml
 from kubernetes import client, config
 
+# The tests of several scenarios share what lies here.
+sys.path.insert(0, str(Path(__file__).parent))
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 
 
@@ -36,7 +39,8 @@ def lab_dir(inventory: dict[str, Any]) -> Path:
 def hosts(inventory: dict[str, Any], lab_dir: Path) -> dict[str, Any]:
     """Every cluster host by name, reached over SSH with host key checking on."""
     options = f"-o UserKnownHostsFile={lab_dir}/known_hosts -o StrictHostKeyChecking=yes"
-    cluster = {**inventory["groups"]["control_plane"], **inventory["groups"]["worker"]}
+    groups = inventory["groups"]
+    cluster = {**groups["control_plane"], **groups["worker"], **groups.get("spare", {})}
     return {
         name: testinfra.get_host(
             f"ssh://root@{values['ansible_host']}",

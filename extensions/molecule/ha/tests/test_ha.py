@@ -8,51 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import ssl
 import subprocess
-import threading
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import yaml
 from kubernetes import client
+from poller import Poller
 
 CONTROL_PLANES = ["cp1", "cp2", "cp3"]
 LONGEST_GAP = 4.0
-
-
-class Poller(threading.Thread):
-    """Asks the API through its endpoint ten times a second, each time over a new connection."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        super().__init__(daemon=True)
-        cluster = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
-        self.url = f"{cluster['server']}/readyz"
-        import base64
-
-        self.context = ssl.create_default_context(
-            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
-        )
-        self.answers: list[float] = []
-        self.ended = threading.Event()
-
-    def run(self) -> None:
-        while not self.ended.wait(0.1):
-            try:
-                with urllib.request.urlopen(self.url, timeout=1, context=self.context) as answer:
-                    if answer.status == 200:
-                        self.answers.append(time.monotonic())
-            except OSError:
-                continue
-
-    def longest_gap(self) -> float:
-        """Seconds between two answers at most, up to the moment of asking."""
-        self.ended.set()
-        self.join()
-        times = [*self.answers, time.monotonic()]
-        return max(after - before for before, after in zip(times, times[1:]))
 
 
 def holder(hosts: dict[str, Any], vip: str) -> str:
@@ -101,11 +67,11 @@ def test_no_uploaded_certificates_outlive_two_hours(api: client.CoreV1Api) -> No
 def test_the_api_survives_its_balancer(hosts: dict[str, Any], inventory: dict[str, Any], lab_dir: Path) -> None:
     vip, lab = inventory["vars"]["cluster_vip"], inventory["vars"]["lab_name"]
     victim = holder(hosts, vip)
-    poller = Poller(lab_dir / "admin.conf")
+    poller = Poller.of_api(lab_dir / "admin.conf")
     poller.start()
     subprocess.run(["podman", "kill", f"{lab}-{victim}"], check=True, capture_output=True)
     time.sleep(12)
-    gap = poller.longest_gap()
+    gap = poller.stop()
     survivors = {name: host for name, host in hosts.items() if name != victim}
     found = [name for name in CONTROL_PLANES if name != victim and f"inet {vip}/" in
              survivors[name].check_output("ip -4 address show")]  # fmt: skip

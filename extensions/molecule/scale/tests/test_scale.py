@@ -1,0 +1,223 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hosts come and go, in this order; the API and a workload with two replicas and a budget answer all the time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config, utils
+from poller import Poller
+
+TREE = Path(__file__).parents[4]
+LONGEST_GAP = 4.0
+NODE_PORT = 30080
+IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
+
+
+class Lab:
+    """The scenario's hosts in changing inventories."""
+
+    def __init__(self, home: Path, inventory: dict[str, Any], lab_dir: Path) -> None:
+        self.home, self.kubeconfig, self.name = home, lab_dir / "admin.conf", inventory["vars"]["lab_name"]
+        groups = inventory["groups"]
+        self.mirror = groups["mirror"]
+        self.hosts = {**groups["control_plane"], **groups["worker"], **groups["spare"]}
+        (home / "group_vars").mkdir()
+        (home / "group_vars/all").symlink_to(
+            Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory/group_vars/all"
+        )
+
+    def inventory(self, *members: str) -> None:
+        """The inventory of a cluster of these members; all other hosts are spare."""
+        groups = {
+            "mirror": self.mirror,
+            "control_plane": {name: self.hosts[name] for name in members if name.startswith("cp")},
+            "worker": {name: self.hosts[name] for name in members if name.startswith("worker")},
+            "spare": {name: values for name, values in self.hosts.items() if name not in members},
+        }
+        (self.home / "hosts.yml").write_text(yaml.safe_dump({name: {"hosts": hosts} for name, hosts in groups.items()}))
+
+    def start(self, playbook: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
+        """Start a playbook as a user would."""
+        command = ["ansible-playbook", "-i", str(self.home), str(TREE / f"playbooks/{playbook}.yml")]
+        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+        return subprocess.Popen(
+            [*command, *args, "-e", json.dumps(variables)],
+            cwd=TREE,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def play(self, playbook: str, *args: str, code: int = 0, **variables: Any) -> str:
+        """Run a playbook to its end; returns its log."""
+        process = self.start(playbook, *args, **variables)
+        log = process.communicate(timeout=600)[0]
+        assert process.returncode == code, log[-6000:]
+        return log
+
+    def podman(self, *words: str) -> None:
+        subprocess.run(["podman", *words], check=True, capture_output=True)
+
+    def core(self) -> client.CoreV1Api:
+        return client.CoreV1Api(config.new_client_from_config(str(self.kubeconfig)))
+
+    def ready(self) -> list[str]:
+        """Names of the nodes that are Ready."""
+        nodes = self.core().list_node().items
+        return sorted(
+            node.metadata.name
+            for node in nodes
+            if any(entry.type == "Ready" and entry.status == "True" for entry in node.status.conditions)
+        )
+
+
+def executed(log: str, host: str) -> int:
+    """How many tasks ran on a host."""
+    found = re.search(rf"^{host}\s+: ok=(\d+)", log, re.M)
+    return int(found[1]) if found else 0
+
+
+def etcd_members(hosts: dict[str, Any], host: str) -> list[str]:
+    """Names of the voting members as etcd itself tells them."""
+    pki = "/etc/kubernetes/pki/etcd"
+    listed = hosts[host].check_output(
+        f"curl -s --cacert {pki}/ca.crt --cert {pki}/healthcheck-client.crt --key {pki}/healthcheck-client.key"
+        " -X POST -d '{}' https://127.0.0.1:2379/v3/cluster/member/list"
+    )
+    return sorted(entry["name"] for entry in json.loads(listed)["members"] if not entry.get("isLearner"))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, inventory: dict[str, Any], lab_dir: Path) -> Lab:
+    lab = Lab(tmp_path_factory.mktemp("inventory"), inventory, lab_dir)
+    lab.inventory("cp1", "worker1")
+    return lab
+
+
+def workload() -> list[dict[str, Any]]:
+    """Two replicas that end gracefully, a budget that keeps one, and a port on every node."""
+    labels = {"app": "web"}
+    container = {
+        "name": "web",
+        "image": IMAGE,
+        "args": ["netexec", "--http-port=8080", "--udp-port=-1", "--delay-shutdown=5"],
+        "readinessProbe": {"httpGet": {"path": "/hostname", "port": 8080}, "periodSeconds": 1},
+    }
+    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    pod = {
+        "containers": [container],
+        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
+        "topologySpreadConstraints": [{**spread, "labelSelector": {"matchLabels": labels}}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    meta = {"name": "web", "namespace": "default"}
+    return [
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
+         "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta,
+         "spec": {"type": "NodePort", "selector": labels, "ports": [{"port": 8080, "nodePort": NODE_PORT}]}},
+        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta,
+         "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}}},
+    ]  # fmt: skip
+
+
+def test_one_and_one_become_three_and_two(lab: Lab, hosts: dict[str, Any]) -> None:
+    lab.inventory("cp1", "cp2", "cp3", "worker1", "worker2")
+    poller = Poller.of_api(lab.kubeconfig)
+    poller.start()
+    log = lab.play("scale")
+    gap = poller.stop()
+    assert lab.ready() == ["cp1", "cp2", "cp3", "worker1", "worker2"]
+    assert etcd_members(hosts, "cp1") == ["cp1", "cp2", "cp3"]
+    assert executed(log, "worker1") == 0
+    assert gap <= LONGEST_GAP
+    again = lab.play("scale")
+    assert re.findall(r"changed=[1-9]", again) == []
+
+
+def test_the_first_control_plane_leaves(lab: Lab, hosts: dict[str, Any]) -> None:
+    for item in workload():
+        utils.create_from_dict(config.new_client_from_config(str(lab.kubeconfig)), item)
+    site = f"http://{lab.hosts['cp2']['ansible_host']}:{NODE_PORT}/hostname"
+    deadline = time.monotonic() + 60
+    while (
+        len(lab.core().read_namespaced_endpoints("web", "default").subsets or [{}]) < 1 and time.monotonic() < deadline
+    ):
+        time.sleep(0.5)
+    pods = client.AppsV1Api(config.new_client_from_config(str(lab.kubeconfig)))
+    while (pods.read_namespaced_deployment("web", "default").status.available_replicas or 0) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    api, web = Poller.of_api(lab.kubeconfig), Poller(site)
+    api.start()
+    web.start()
+    log = lab.play("scale", scale_remove=["cp1"])
+    gap = api.stop()
+    web.stop()
+    assert lab.ready() == ["cp2", "cp3", "worker1", "worker2"]
+    assert etcd_members(hosts, "cp2") == ["cp2", "cp3"]
+    assert (executed(log, "worker1"), executed(log, "worker2")) == (0, 0)
+    assert gap <= LONGEST_GAP
+    assert web.lost == 0
+    assert not hosts["cp1"].file("/etc/kubernetes").exists
+    lab.inventory("cp2", "cp3", "worker1", "worker2")
+
+
+def test_a_killed_removal_is_finished_by_the_next_run(lab: Lab) -> None:
+    web = Poller(f"http://{lab.hosts['cp2']['ansible_host']}:{NODE_PORT}/hostname")
+    web.start()
+    process = lab.start("scale", scale_remove=["worker1"])
+    assert process.stdout
+    for line in process.stdout:
+        if "Delete the nodes from the cluster" in line or "Move the pods away" in line:
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    lab.play("scale", scale_remove=["worker1"])
+    web.stop()
+    assert lab.ready() == ["cp2", "cp3", "worker2"]
+    assert web.lost == 0
+    lab.inventory("cp2", "cp3", "worker2")
+
+
+def test_a_dead_worker_leaves(lab: Lab) -> None:
+    lab.podman("kill", f"{lab.name}-worker2")
+    log = lab.play("scale", scale_remove=["worker2"], scale_on_timeout="force", scale_drain_timeout=120)
+    assert "cleanup_pending, switched off when it left: worker2" in log
+    assert lab.ready() == ["cp2", "cp3"]
+    lab.inventory("cp2", "cp3")
+
+
+def test_what_would_lose_the_cluster_is_refused(lab: Lab) -> None:
+    log = lab.play("scale", code=2, scale_remove=["cp2", "cp3", "nobody"])
+    assert "nobody is to be removed" in log
+    assert "would be the last control plane to leave" in log
+    assert lab.ready() == ["cp2", "cp3"]
+
+
+def test_a_lost_control_plane_is_replaced_and_the_workers_come_back(lab: Lab, hosts: dict[str, Any]) -> None:
+    lab.inventory("cp1", "cp2", "cp3", "worker1", "worker2")
+    lab.play("lab")
+    lab.play("reset", "--limit", "worker2", reset_confirm="scale")
+    lab.play("scale")
+    assert etcd_members(hosts, "cp2") == ["cp1", "cp2", "cp3"]
+    lab.podman("rm", "--force", "--volumes", f"{lab.name}-cp3")
+    lab.play("lab")
+    lab.play("scale")
+    assert etcd_members(hosts, "cp2") == ["cp1", "cp2", "cp3"]
+    assert lab.ready() == ["cp1", "cp2", "cp3", "worker1", "worker2"]
