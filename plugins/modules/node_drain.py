@@ -107,7 +107,7 @@ not_drained:
   type: list
   elements: str
   sample: [worker8]
-unreachable:
+lost:
   description: Nodes whose kubelet the cluster has lost and that still have pods, sorted. Nothing was waited for there.
   returned: always
   type: list
@@ -257,7 +257,8 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         **result,
         "drained": [work.name for work in works if work.state == "drained"],
         "not_drained": [work.name for work in expired],
-        "unreachable": [work.name for work in works if work.state == "unreachable"],
+        # Not named "unreachable": Ansible takes a result with that key for a host that it can't reach.
+        "lost": [work.name for work in works if work.state == "unreachable"],
         "missing": [work.name for work in works if work.state == "missing"],
         "evicted": sum(len(work.evicted) for work in works),
         "pods": {work.name: sorted(work.evicted.values()) for work in works if work.node},

@@ -13,7 +13,7 @@ import pytest
 
 EXTENSIONS = Path(__file__).parents[2] / "extensions"
 SCENARIOS = sorted(path.parent.name for path in EXTENSIONS.glob("molecule/*/molecule.yml"))
-LONG: set[str] = set()
+LONG = {"scale"}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

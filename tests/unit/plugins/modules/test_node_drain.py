@@ -159,7 +159,7 @@ def test_drain_and_again(drain: Run, api: Api) -> None:
     result = drain("n2", "n1", "n1", "gone", diff=True)
     assert (result["changed"], result["drained"], result["missing"]) == (True, ["n1", "n2"], ["gone"])
     assert (result["evicted"], result["pods"]) == (3, {"n1": ["shop/a", "shop/b"], "n2": ["shop/c"]})
-    assert (result["blockers"], result["not_drained"], result["unreachable"], result["forced"]) == ([], [], [], [])
+    assert (result["blockers"], result["not_drained"], result["lost"], result["forced"]) == ([], [], [], [])
     assert (sorted(api.pods), api.cordoned(), result["cordoned"]) == (["agent"], ["n1", "n2"], ["n1", "n2"])
     assert result["diff"]["after"] == "node n1: cordoned\nnode n2: cordoned\n"
     assert "node n1: pod shop/b\n" in result["diff"]["before"]
@@ -251,13 +251,13 @@ def test_a_lost_node_is_not_waited_for(drain: Run, api: Api) -> None:
     api.add("b")
     api.answers = {"b": [failure(429, REFUSED)] * 1000}
     result = drain("n1", timeout=60)
-    assert (result["unreachable"], result["drained"], result["evicted"]) == (["n1"], [], 1)
+    assert (result["lost"], result["drained"], result["evicted"]) == (["n1"], [], 1)
     assert [(entry["pod"], entry["kind"]) for entry in result["blockers"]] == [
         ("shop/a", "terminating"),
         ("shop/b", "refused"),
     ]
     result = drain("n1", timeout=60, on_timeout="force")
-    assert (result["unreachable"], result["forced"], api.pods) == (["n1"], ["shop/a", "shop/b"], {})
+    assert (result["lost"], result["forced"], api.pods) == (["n1"], ["shop/a", "shop/b"], {})
 
 
 def test_an_api_that_is_away_for_a_moment(drain: Run, api: Api) -> None:
