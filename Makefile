@@ -6,9 +6,8 @@ SHELL := /bin/bash
 SETUP := eval "$$(hack/setup)"
 SCENARIO ?= default
 QUICKSTART := inventories/quickstart
-TREE := .build/tree/ansible_collections/hostplane/cluster
 
-.PHONY: help quickstart quickstart-down test test-all lint unit sanity molecule build bench clean
+.PHONY: help quickstart quickstart-down bundle test test-all lint unit sanity molecule build bench clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -20,11 +19,14 @@ quickstart: ## Make a real cluster of one control plane and two workers in node 
 quickstart-down: ## Remove the quickstart's node containers
 	@$(SETUP); ansible-playbook -i $(QUICKSTART) playbooks/lab.yml -e lab_state=absent
 
-test: lint sanity build ## Everything that proves the collection, within CI's time
+bundle: ## Make the bundle that all scenarios share, once for each content
+	@$(SETUP); ansible-playbook playbooks/bundle.yml
+
+test: lint sanity build bundle ## Everything that proves the collection, within CI's time
 	@$(SETUP); pytest -n 2 tests/unit; pytest tests/functional tests/scenarios
 
 test-all: test ## The scenarios that take longer as well
-	@$(SETUP); pytest tests/scenarios --long
+	@$(SETUP); pytest tests/scenarios/test_molecule.py --long
 
 lint: ## ruff, mypy, yamllint, ansible-lint (production), changelog
 	@$(SETUP); ruff check .; ruff format --check .
@@ -41,7 +43,7 @@ build: ## Build the collection, check it as Galaxy would, install it somewhere e
 	@$(SETUP); hack/build
 
 molecule: ## Run one Molecule scenario: make molecule SCENARIO=default
-	@$(SETUP); pytest tests/scenarios -k "$(SCENARIO)"
+	@$(SETUP); cd extensions && molecule test --no-command-borders --scenario-name "$(SCENARIO)"
 
 bench: ## Compare create with the same work by hand
 	@$(SETUP); python tests/bench/bench.py

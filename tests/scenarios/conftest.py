@@ -19,7 +19,7 @@ LOUD = ("-vvv", "--diff")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="also run the scenarios that take longer than CI has")
+    parser.addoption("--long", action="store_true", help="run the long scenarios instead of the others")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
