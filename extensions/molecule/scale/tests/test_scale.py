@@ -155,10 +155,6 @@ def test_the_first_control_plane_leaves(lab: Lab, hosts: dict[str, Any]) -> None
         utils.create_from_dict(config.new_client_from_config(str(lab.kubeconfig)), item)
     site = f"http://{lab.hosts['cp2']['ansible_host']}:{NODE_PORT}/hostname"
     deadline = time.monotonic() + 60
-    while (
-        len(lab.core().read_namespaced_endpoints("web", "default").subsets or [{}]) < 1 and time.monotonic() < deadline
-    ):
-        time.sleep(0.5)
     pods = client.AppsV1Api(config.new_client_from_config(str(lab.kubeconfig)))
     while (pods.read_namespaced_deployment("web", "default").status.available_replicas or 0) < 2:
         assert time.monotonic() < deadline
