@@ -8,164 +8,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _cidr
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_blocks import (
+    Blocks,
+    assign_blocks,
+    plan_routes,
+)
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_capacity import (
+    SERVICE_PREFIX,
+    Suggestions,
+    max_pods_problems,
+    pod_capacity,
+    service_capacity,
+    twin_problems,
+    zone_capacity,
+)
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_propose import propose, with_previous
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_request import (
+    AddressRequest,
+    Ranges,
+    Zone,
+    network_arguments,
+    node_block_mask,
+    read_ranges,
+)
 from ansible_collections.hostplane.cluster.plugins.module_utils._cidr import Range
 from ansible_collections.hostplane.cluster.plugins.module_utils._node_addresses import (
-    Fixed,
-    Node,
+    check_families,
     check_fixed,
     check_nodes,
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
-# A node's own system pods need ten places; the kernel's bridge takes at most 1 023 ports.
-MAX_PODS = (10, 1000)
-# kube-controller-manager refuses to cut a pod range into more than 2^16 blocks, kubeadm a service range of more than
-# 20 bits or of less than ten addresses.
-BLOCK_BITS = 16
-SERVICE_PREFIX = (12, 28)
+__all__ = ["AddressRequest", "Zone", "network_arguments", "node_block_mask", "plan_addresses"]
+
 DNS_OFFSET = 10
 # Of two overlapping ranges the earlier kind is the one to move: services are the easiest, peers the hardest.
-_MOVABLE = (_cidr.SERVICES, _cidr.PODS, _cidr.NODES, _cidr.OTHER_SERVICES, _cidr.OTHER_PODS, _cidr.PEER)
+_MOVABLE = (
+    _cidr.SERVICES,
+    _cidr.PODS,
+    _cidr.POD_SUBNET,
+    _cidr.NODES,
+    _cidr.LAN,
+    _cidr.BRIDGE,
+    _cidr.OTHER_SERVICES,
+    _cidr.OTHER_PODS,
+    _cidr.OTHER_POD_SUBNET,
+    _cidr.OTHER_NODES,
+    _cidr.TAKEN,
+    _cidr.PEER,
+)
 
 
-def network_arguments() -> dict[str, Any]:
-    """The module options that the documentation fragment networks describes."""
-    return {
-        "node_cidrs": {"type": "list", "elements": "str", "default": []},
-        "peer_cidrs": {"type": "list", "elements": "str", "default": []},
-        "other_clusters": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "name": {"type": "str", "required": True},
-                "pod_cidr": {"type": "str", "default": ""},
-                "service_cidr": {"type": "str", "default": ""},
-                "routed": {"type": "bool", "default": False},
-            },
-        },
-        "max_pods": {"type": "int", "default": 110},
-        "max_nodes": {"type": "int", "default": 0},
-    }
-
-
-@dataclass(frozen=True)
-class AddressRequest:
-    """What the operator wants. The prefix turns option names into the variable names of the operator's inventory."""
-
-    pod_cidr: str
-    service_cidr: str
-    node_cidrs: Sequence[str] = ()
-    peer_cidrs: Sequence[str] = ()
-    other_clusters: Sequence[Mapping[str, Any]] = ()
-    nodes: Sequence[Node] = ()
-    fixed: Sequence[Fixed] = ()
-    max_pods: int = 110
-    max_nodes: int = 0
-    services: int = 0
-    prefix: str = ""
-
-    @property
-    def planned_nodes(self) -> int:
-        return max(len({node.host for node in self.nodes}), self.max_nodes)
-
-
-@dataclass
-class _Ranges:
-    """The ranges that could be read, and the problems met on the way."""
-
-    pods: Range | None = None
-    services: Range | None = None
-    nodes: list[Range] = field(default_factory=list)
-    outside: list[Range] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def own(self) -> list[Range]:
-        return [item for item in (self.pods, self.services) if item]
-
-    @property
-    def foreign(self) -> list[Range]:
-        """Where no node may be."""
-        return self.own + self.outside
-
-    @property
-    def all(self) -> list[Range]:
-        return self.foreign + self.nodes
-
-
-def node_block_mask(max_pods: int) -> int:
-    """Prefix length of one node's block: the smallest power of two that holds twice as many addresses as pods.
-
-    Twice, so that an address that was just given back is not handed out again while others still remember it.
-    """
-    low, high = MAX_PODS
-    return 32 - (2 * min(max(max_pods, low), high) - 1).bit_length()
-
-
-def _read(request: AddressRequest) -> _Ranges:
-    result = _Ranges()
-
-    def read(text: str, kind: str, label: str, option: str) -> Range | None:
-        item, problems = _cidr.read_range(text, kind, label, request.prefix + option)
-        result.problems += problems
-        return item
-
-    result.pods = read(request.pod_cidr, _cidr.PODS, "pod range", "pod_cidr")
-    result.services = read(request.service_cidr, _cidr.SERVICES, "service range", "service_cidr")
-    for text in request.node_cidrs:
-        if item := read(text, _cidr.NODES, "node range", "node_cidrs"):
-            result.nodes.append(item)
-    for text in request.peer_cidrs:
-        if item := read(text, _cidr.PEER, "peer range", "peer_cidrs"):
-            result.outside.append(item)
-    for cluster in request.other_clusters:
-        name = str(cluster.get("name") or "?")
-        wanted = [("pod_cidr", _cidr.OTHER_PODS, "pod range")]
-        # Service addresses live inside their own cluster unless somebody routes to them.
-        if cluster.get("routed"):
-            wanted.append(("service_cidr", _cidr.OTHER_SERVICES, "routed service range"))
-        for key, kind, label in wanted:
-            if cluster.get(key) and (
-                item := read(str(cluster[key]), kind, f"{label} of cluster {name}", "other_clusters")
-            ):
-                result.outside.append(item)
-    return result
-
-
-class _Suggestions:
-    """Free ranges to name in remedies; what has been suggested once is taken for the next suggestion."""
-
-    def __init__(self, ranges: _Ranges, nodes: Iterable[Node]) -> None:
-        numbers = {number for node in nodes if (number := _cidr.read_address(node.address)) is not None}
-        self._taken = ranges.all + [_cidr.Range(number, number, "", "", "") for number in numbers]
-
-    def text(self, prefix: int, start: str, own: Range | None) -> str:
-        found = _cidr.free_range(prefix, [item for item in self._taken if item is not own], start)
-        if found:
-            item, _problems = _cidr.read_range(found, "", "", "")
-            self._taken += [item] if item else []
-        return found and f", for example {found}"
-
-
-def _overlaps(ranges: _Ranges, suggestions: _Suggestions) -> list[Problem]:
+def _overlaps(ranges: Ranges, suggestions: Suggestions) -> list[Problem]:
     starts = {_cidr.PODS: "10.244.0.0", _cidr.SERVICES: "10.96.0.0"}
     examples: dict[str, str] = {}
     problems = []
     for pair in _cidr.overlapping_pairs(ranges.all):
         one, other = sorted(pair, key=lambda item: _MOVABLE.index(item.kind))
-        if one.kind in starts and one.kind not in examples:
+        if one.kind in starts and one.version == 4 and one.kind not in examples:
             examples[one.kind] = suggestions.text(one.prefix, starts[one.kind], None)
-        remedy = (
-            f"Choose another range for {one.path}{examples[one.kind]}."
-            if one.kind in starts
-            else f"Take {_cidr.shared_range(one, other)} out of {one.path} or {other.path}, or renumber a network."
-        )
+        if one.kind in starts:
+            example = examples[one.kind] if one.version == 4 else ""
+            remedy = f"Choose another range for {one.path}{example}."
+        else:
+            remedy = f"Take {_cidr.shared_range(one, other)} out of {one.path} or {other.path}, or renumber a network."
+        if _cidr.BRIDGE in (one.kind, other.kind):
+            remedy += " Where no container engine of its own runs on the hosts, leave bridge_cidrs empty."
         problems.append(
             Problem(
                 "cidr_overlap",
@@ -178,105 +90,88 @@ def _overlaps(ranges: _Ranges, suggestions: _Suggestions) -> list[Problem]:
     return problems
 
 
-def _pod_capacity(request: AddressRequest, pods: Range, suggestions: _Suggestions) -> list[Problem]:
-    mask = node_block_mask(request.max_pods)
-    planned = request.planned_nodes
-    blocks = 1 << max(mask - pods.prefix, 0) if pods.prefix <= mask else 0
-    limits = f"{request.prefix}max_pods is {request.max_pods}, so each node needs a /{mask}"
-    if blocks < max(planned, 1):
-        needed = max(mask - max(planned - 1, 0).bit_length(), 0)
-        return [
-            Problem(
-                "pod_cidr_too_small",
-                f"The {pods.title} has room for {blocks} nodes, but {planned} are planned ({limits}).",
-                f"Widen {pods.path} to a /{needed}{suggestions.text(needed, '10.244.0.0', pods)},"
-                f" or lower {request.prefix}max_pods or {request.prefix}max_nodes.",
-                path=pods.path,
-            )
-        ]
-    if mask - pods.prefix > BLOCK_BITS:
-        return [
-            Problem(
-                "pod_cidr_too_wide",
-                f"The {pods.title} would be cut into more than 65536 blocks, which Kubernetes refuses ({limits}).",
-                f"Use a /{mask - BLOCK_BITS} or smaller for {pods.path}.",
-                path=pods.path,
-            )
-        ]
-    return []
+def _zones_of(request: AddressRequest, ranges: Ranges, blocks: Blocks) -> list[dict[str, Any]]:
+    size = 1 << (32 - request.block_mask)
+    table = []
+    for name in sorted(ranges.subnets):
+        subnets = sorted(ranges.subnets[name])
+        members, free = len(blocks.members[name]), blocks.spaces[name].count(size)
+        table.append(
+            {
+                "name": name,
+                "node_cidrs": [item.cidr for item in sorted(set(ranges.zone_nodes[name]))],
+                "pod_subnets": [item.cidr for item in subnets],
+                "pod_addresses": sum(item.size for item in subnets),
+                "nodes": members,
+                "max_nodes": members - len(blocks.unplaced[name]) + free,
+                "growth": free,
+            }
+        )
+    return table
 
 
-def _service_capacity(request: AddressRequest, services: Range) -> list[Problem]:
-    widest, narrowest = SERVICE_PREFIX
-    if not widest <= services.prefix <= narrowest:
-        return [
-            Problem(
-                "service_cidr_size",
-                f"The {services.title} is a /{services.prefix}; Kubernetes takes /{widest} to /{narrowest}.",
-                f"Choose a prefix length from {widest} to {narrowest} for {services.path}; a /20 has 4094 services.",
-                path=services.path,
-            )
-        ]
-    # The first and the last address are never given out.
-    if request.services > services.size - 2:
-        return [
-            Problem(
-                "service_cidr_too_small",
-                f"The {services.title} has room for {services.size - 2} services, but {request.services} are planned.",
-                f"Widen {services.path} to a /{32 - (request.services + 1).bit_length()}.",
-                path=services.path,
-            )
-        ]
-    return []
-
-
-def _numbers_of(request: AddressRequest, ranges: _Ranges) -> dict[str, Any]:
-    mask = node_block_mask(request.max_pods)
+def _numbers_of(request: AddressRequest, ranges: Ranges, blocks: Blocks) -> dict[str, Any]:
+    mask = request.block_mask
     pods, services = ranges.pods, ranges.services
-    blocks = 1 << (mask - pods.prefix) if pods and pods.prefix <= mask else 0
-    usable = services is not None and services.prefix <= SERVICE_PREFIX[1]
+    zones = _zones_of(request, ranges, blocks)
     nodes = len({node.host for node in request.nodes})
+    if request.zones:
+        capacity = sum(zone["max_nodes"] for zone in zones)
+        addresses = sum(zone["pod_addresses"] for zone in zones)
+    else:
+        capacity = 1 << (mask - pods.prefix) if pods and pods.prefix <= mask else 0
+        addresses = pods.size if pods else 0
+    special = sum(node.max_pods - request.max_pods for node in set(request.nodes) if node.max_pods)
+    usable = services is not None and services.prefix <= SERVICE_PREFIX[4][1]
     return {
         "pod_cidr": pods.cidr if pods else "",
         "service_cidr": services.cidr if services else "",
-        "node_cidrs": [item.cidr for item in sorted(set(ranges.nodes))],
+        "pod_cidr_ipv6": ranges.pods_ipv6.cidr if ranges.pods_ipv6 else "",
+        "service_cidr_ipv6": ranges.services_ipv6.cidr if ranges.services_ipv6 else "",
+        "node_cidrs": _texts(ranges.nodes),
+        "zones": zones,
         "api_address": services.address(1) if services and usable else "",
         "dns_address": services.address(DNS_OFFSET) if services and usable else "",
         "node_mask": mask,
         "node_block": 1 << (32 - mask),
+        "addresses_per_pod": request.addresses_per_pod,
         "max_pods": request.max_pods,
         "nodes": nodes,
         "planned_nodes": request.planned_nodes,
-        "max_nodes": blocks,
-        "growth": max(blocks - nodes, 0),
-        "pod_addresses": pods.size if pods else 0,
-        "total_pods": blocks * request.max_pods,
+        "max_nodes": capacity,
+        "growth": max(capacity - nodes, 0),
+        "pod_addresses": addresses,
+        "total_pods": capacity * request.max_pods + special,
         "total_services": max(services.size - 2, 0) if services else 0,
+        "blocks": {host: [item.cidr for item in items] for host, items in sorted(blocks.of_node.items())},
+        "routes": plan_routes(request, ranges, blocks),
     }
+
+
+def _texts(ranges: Sequence[Range]) -> list[str]:
+    return [item.cidr for item in sorted({item.cidr: item for item in ranges}.values())]
 
 
 def plan_addresses(request: AddressRequest) -> tuple[dict[str, Any], list[Problem]]:
     """The numbers of the plan and every reason why it cannot be used. Pure: the same input gives the same output."""
-    ranges = _read(request)
-    problems = list(ranges.problems)
-    low, high = MAX_PODS
-    if not low <= request.max_pods <= high:
-        problems.append(
-            Problem(
-                "max_pods_range",
-                f"{request.max_pods} pods per node are not possible: it must be {low} to {high}.",
-                f"Set {request.prefix}max_pods to a number from {low} to {high}; Kubernetes' own default is 110.",
-                path=f"{request.prefix}max_pods",
-            )
-        )
+    request, problems = with_previous(request)
+    if request.propose:
+        request, missing = propose(request)
+        problems += missing
+    ranges = read_ranges(request)
+    blocks = assign_blocks(request, ranges)
+    problems += ranges.problems + blocks.problems + max_pods_problems(request) + twin_problems(request, ranges)
     planned = ranges.own + ranges.nodes
     problems += [problem for problem in map(_cidr.reserved_problem, planned) if problem]
-    suggestions = _Suggestions(ranges, request.nodes)
+    suggestions = Suggestions(ranges, request.nodes)
     problems += _overlaps(ranges, suggestions)
-    if ranges.pods:
-        problems += _pod_capacity(request, ranges.pods, suggestions)
-    if ranges.services:
-        problems += _service_capacity(request, ranges.services)
-    problems += check_nodes(request.nodes, ranges.nodes, ranges.foreign, request.prefix)
+    for pods in (ranges.pods, ranges.pods_ipv6):
+        problems += pod_capacity(request, pods, suggestions) if pods else []
+    for services in (ranges.services, ranges.services_ipv6):
+        problems += service_capacity(request, services) if services else []
+    if request.zones:
+        problems += zone_capacity(request, ranges, blocks)
+    problems += check_nodes(request.nodes, ranges.nodes or ranges.lan, ranges.foreign, request.prefix)
+    problems += check_families(request.nodes) if ranges.pods_ipv6 else []
     problems += check_fixed(request.fixed, ranges.nodes, ranges.own)
-    return _numbers_of(request, ranges), problems
+    return _numbers_of(request, ranges, blocks), problems

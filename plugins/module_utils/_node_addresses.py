@@ -9,12 +9,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.hostplane.cluster.plugins.module_utils._cidr import Range, read_address, reserved_use
+from ansible_collections.hostplane.cluster.plugins.module_utils._cidr import (
+    Range,
+    address_text,
+    may_overlap,
+    read_address,
+    reserved_use,
+)
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
 
@@ -24,6 +29,9 @@ class Node:
 
     host: str
     address: str
+    address_ipv6: str = ""
+    zone: str = ""
+    max_pods: int = 0
 
 
 @dataclass(frozen=True)
@@ -39,56 +47,82 @@ def _problem(node: Node, code: str, message: str, remedy: str, *witness: str) ->
     return Problem(code, message, remedy, host=node.host, path="node_address", witness=witness)
 
 
+def _addresses(node: Node) -> list[tuple[str, int, str]]:
+    """Text, family and variable of every address that the node has."""
+    found = [(node.address, 4, "node_address"), (node.address_ipv6, 6, "node_address_ipv6")]
+    return [item for item in found if item[0]]
+
+
 def _duplicates(nodes: Iterable[Node]) -> list[Problem]:
-    owners: dict[int, list[Node]] = defaultdict(list)
+    owners: dict[tuple[int, int], list[Node]] = defaultdict(list)
     for node in nodes:
-        number = read_address(node.address)
-        if number is not None and node.host not in [other.host for other in owners[number]]:
-            owners[number].append(node)
+        for text, version, _path in _addresses(node):
+            number = read_address(text, version)
+            if number is not None and node.host not in [other.host for other in owners[version, number]]:
+                owners[version, number].append(node)
     return [
         _problem(
             node,
             "node_address_duplicate",
-            f"The address {ipaddress.IPv4Address(number)} is also that of {first.host}.",
+            f"The address {address_text(number, version)} is also that of {first.host}.",
             "Give every host its own node_address (or ansible_host).",
             first.host,
             node.host,
         )
-        for number, (first, *others) in owners.items()
+        for (version, number), (first, *others) in owners.items()
         for node in others
+    ]
+
+
+def check_families(nodes: Iterable[Node]) -> list[Problem]:
+    """With pods of both families, either no host's IPv6 address is known here or every host's."""
+    known = sorted((node.host for node in nodes if node.address_ipv6), key=natural_key)
+    message = "The host has no IPv6 address, but others have one and the pods use both families."
+    remedy = "Give the host an IPv6 address too, or its pods would not be reached by IPv6."
+    return [
+        Problem("node_address_missing", message, remedy, node.host, "node_address_ipv6", (node.host, known[0]))
+        for node in sorted(set(nodes), key=lambda node: natural_key(node.host))
+        if known and not node.address_ipv6
     ]
 
 
 def check_nodes(nodes: Sequence[Node], homes: Sequence[Range], foreign: Sequence[Range], prefix: str) -> list[Problem]:
     """Every node must be at home in a node range, when there are any, and outside of every foreign range."""
-    nodes = sorted((node for node in set(nodes) if node.address), key=lambda node: natural_key(node.host))
+    nodes = sorted(
+        (node for node in set(nodes) if _addresses(node)),
+        key=lambda node: (natural_key(node.host), node.address, node.address_ipv6),
+    )
     problems = _duplicates(nodes)
     # A node range that overlaps a foreign range has been reported; its thousand nodes need not be.
-    reported = {home: {item for item in foreign if home.overlaps(item)} for home in homes}
+    reported = {
+        home: {item for item in foreign if home.overlaps(item) and not may_overlap(home, item)} for home in homes
+    }
+    known = {version: ", ".join(sorted({home.cidr for home in homes if home.version == version})) for version in (4, 6)}
     for node in nodes:
-        number = read_address(node.address)
-        if number is None:
-            reason = "only IPv4 is supported" if ":" in node.address else "it is not an IP address"
-            message = f"The address '{node.address}' cannot be used: {reason}."
-            remedy = "Set node_address to the host's IPv4 address in the node network."
-            problems.append(_problem(node, "node_address_invalid", message, remedy))
-            continue
-        if use := reserved_use(number):
-            message = f"The address {node.address} is reserved for {use}."
-            remedy = "Set node_address to an address of the host's network interface."
-            problems.append(_problem(node, "node_address_reserved", message, remedy))
-        own = [home for home in homes if home.contains(number)]
-        if homes and not own:
-            known = ", ".join(sorted({home.cidr for home in homes}))
-            message = f"The address {node.address} is in none of the node ranges ({known})."
-            remedy = f"Correct node_address, or add its network to {prefix}node_cidrs."
-            problems.append(_problem(node, "node_address_outside", message, remedy, node.address))
-        known_overlaps = {item for home in own for item in reported[home]}
-        for item in foreign:
-            if item.contains(number) and item not in known_overlaps:
-                message = f"The address {node.address} lies inside the {item.title}."
-                remedy = f"Choose another range for {item.path}, or another address for the host."
-                problems.append(_problem(node, "node_address_in_range", message, remedy, node.address, item.cidr))
+        for address, version, path in _addresses(node):
+            number = read_address(address, version)
+            if number is None:
+                other = read_address(address, 10 - version) is not None
+                reason = f"it must be IPv{version}" if other else "it is not an IP address"
+                message = f"The address '{address}' cannot be used: {reason}."
+                remedy = f"Set {path} to the host's IPv{version} address in the node network."
+                problems.append(_problem(node, "node_address_invalid", message, remedy, node.host, address))
+                continue
+            if use := reserved_use(number, version):
+                message = f"The address {address} is reserved for {use}."
+                remedy = f"Set {path} to an address of the host's network interface."
+                problems.append(_problem(node, "node_address_reserved", message, remedy, node.host, address))
+            own = [home for home in homes if home.contains(number, version)]
+            if known[version] and not own:
+                message = f"The address {address} is in none of the node ranges ({known[version]})."
+                remedy = f"Correct {path}, or add its network to {prefix}node_cidrs."
+                problems.append(_problem(node, "node_address_outside", message, remedy, address, known[version]))
+            known_overlaps = {item for home in own for item in reported[home]}
+            for item in foreign:
+                if item.contains(number, version) and item not in known_overlaps:
+                    message = f"The address {address} lies inside the {item.title}."
+                    remedy = f"Choose another range for {item.path}, or another address for the host."
+                    problems.append(_problem(node, "node_address_in_range", message, remedy, address, item.cidr))
     return problems
 
 
@@ -106,5 +140,6 @@ def check_fixed(fixed: Iterable[Fixed], homes: Sequence[Range], own: Sequence[Ra
         if (number := read_address(item.address)) is not None
         for taken in own
         # As with nodes: the overlap of a whole node range has been reported.
-        if taken.contains(number) and not any(home.contains(number) and home.overlaps(taken) for home in homes)
+        if taken.contains(number)
+        and not any(home.contains(number) and home.overlaps(taken) and not may_overlap(home, taken) for home in homes)
     ]

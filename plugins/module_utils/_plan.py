@@ -63,6 +63,9 @@ class ClusterRequest:
     service_cidr: str = "10.96.0.0/20"
     node_cidrs: Sequence[str] = ()
     peer_cidrs: Sequence[str] = ()
+    lan_cidrs: Sequence[str] = ()
+    bridge_cidrs: Sequence[str] = ()
+    taken_cidrs: Sequence[str] = ()
     other_clusters: Sequence[Mapping[str, Any]] = ()
     max_pods: int = 110
     max_nodes: int = 0
@@ -259,6 +262,9 @@ class _Planner:
                 service_cidr=request.service_cidr,
                 node_cidrs=request.node_cidrs,
                 peer_cidrs=request.peer_cidrs,
+                lan_cidrs=request.lan_cidrs,
+                bridge_cidrs=request.bridge_cidrs,
+                taken_cidrs=request.taken_cidrs,
                 other_clusters=request.other_clusters,
                 nodes=[Node(host.inventory_name, host.address) for host in hosts],
                 fixed=fixed,

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - hostplane.cluster.networks
   - hostplane.cluster.endpoint
+  - hostplane.cluster.cluster_settings
 attributes:
   check_mode:
     description: The module only computes, so it does the same in check mode.
@@ -73,59 +74,6 @@ options:
   previous:
     description: The plan to compare with in a difference; V({}) when there is none. See the attribute C(diff_mode).
     type: dict
-  pod_cidr:
-    description: Range from which every node gets a block for its pods.
-    type: str
-    default: 10.244.0.0/16
-  service_cidr:
-    description: Range of the addresses of Services.
-    type: str
-    default: 10.96.0.0/20
-  facts:
-    description:
-      - C(cpus) and C(memory_mb) of every host that is known, by inventory name, as M(hostplane.cluster.host_check)
-        returns them; other keys are ignored.
-      - What a node reserves follows from them. Without them the settings of the kubelet lack the reservation.
-    type: dict
-    default: {}
-  api_sans:
-    description: More names and addresses for the API's certificate.
-    type: list
-    elements: str
-    default: []
-  cni:
-    description: The network plugin; V(flannel) is the only one so far.
-    type: str
-    default: flannel
-  dns_domain:
-    description: DNS domain of the cluster.
-    type: str
-    default: cluster.local
-  kubelet_config:
-    description: More settings of the kubelet (C(KubeletConfiguration)).
-    type: dict
-    default: {}
-  kube_proxy_config:
-    description: More settings of kube-proxy (C(KubeProxyConfiguration)).
-    type: dict
-    default: {}
-  ignore_preflight:
-    description: Names of findings and of kubeadm's preflight errors that are accepted. They are passed on in the plan.
-    type: list
-    elements: str
-    default: []
-  kubeconfig:
-    description: File on the controller for the administrator's kubeconfig. It is passed on in the plan.
-    type: str
-    default: ""
-  mirror_address:
-    description: Host and port of the registry as the hosts reach it.
-    type: str
-    default: ""
-  mirror_prefix:
-    description: Path before every repository in the registry, ended by C(/).
-    type: str
-    default: ""
   fail_on_problems:
     description: Fail with one report of all problems. When V(false) they are only returned.
     type: bool

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import (
     AddressRequest,
+    Zone,
     node_block_mask,
     plan_addresses,
 )
@@ -72,11 +73,15 @@ def test_the_stock_plan_is_accepted() -> None:
     assert numbers == {
         "pod_cidr": PODS,
         "service_cidr": SERVICES,
+        "pod_cidr_ipv6": "",
+        "service_cidr_ipv6": "",
         "node_cidrs": ["192.168.0.0/24", "192.168.0.0/16"],
+        "zones": [],
         "api_address": "172.21.0.1",
         "dns_address": "172.21.0.10",
         "node_mask": 24,
         "node_block": 256,
+        "addresses_per_pod": 2,
         "max_pods": 110,
         "nodes": 0,
         "planned_nodes": 0,
@@ -85,6 +90,8 @@ def test_the_stock_plan_is_accepted() -> None:
         "pod_addresses": 65536,
         "total_pods": 28160,
         "total_services": 4094,
+        "blocks": {},
+        "routes": [],
     }
 
 
@@ -123,6 +130,114 @@ def test_a_second_host_network_outside_of_the_cluster_is_accepted(network: str) 
 def test_every_overlap_has_its_pair(options: dict[str, Any], witness: tuple[str, str]) -> None:
     _numbers, problems = plan(**options)
     assert [(problem.code, problem.witness) for problem in problems] == [("cidr_overlap", witness)]
+
+
+DUAL = {"pod_cidr_ipv6": "fd00:10:244::/48", "service_cidr_ipv6": "fd00:10:96::/116"}
+ZONE_I = {"name": "i", "node_cidrs": ["192.168.0.0/19"], "pod_subnets": ["192.168.32.0/19"]}
+ZONE_J = {"name": "j", "node_cidrs": ["192.168.64.0/19"], "pod_subnets": ["192.168.96.0/19"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "witness"),
+    [
+        ({"lan_cidrs": ["172.16.0.0/12"], "service_cidr": "10.96.0.0/20"}, (PODS, "172.16.0.0/12")),
+        ({"lan_cidrs": ["192.168.0.0/16"], "peer_cidrs": ["192.168.9.0/24"]}, ("192.168.0.0/16", "192.168.9.0/24")),
+        ({"bridge_cidrs": ["172.20.0.0/24"]}, (PODS, "172.20.0.0/24")),
+        ({"bridge_cidrs": ["172.21.0.0/16"]}, (SERVICES, "172.21.0.0/16")),
+        ({"bridge_cidrs": ["172.17.0.0/16"], "node_cidrs": ["172.17.3.0/24"]}, ("172.17.3.0/24", "172.17.0.0/16")),
+        ({"taken_cidrs": ["172.20.1.1/32"]}, (PODS, "172.20.1.1/32")),
+        ({"other_clusters": [cluster(node_cidrs=["172.20.0.0/24"])]}, (PODS, "172.20.0.0/24")),
+        ({"other_clusters": [cluster(pod_subnets=["172.20.0.0/24"])]}, (PODS, "172.20.0.0/24")),
+        ({"other_clusters": [cluster(pod_cidr="10.1.0.0/16")], "node_cidrs": ["10.1.0.0/24"]},
+         ("10.1.0.0/24", "10.1.0.0/16")),
+        ({**DUAL, "service_cidr_ipv6": "fd00:10:244::/112"}, ("fd00:10:244::/112", "fd00:10:244::/48")),
+        ({**DUAL, "peer_cidrs": ["fd00::/16"], "service_cidr_ipv6": "fd01::/112"}, ("fd00:10:244::/48", "fd00::/16")),
+        ({**DUAL, "node_cidrs": ["fd00:10:244:5::/64"]}, ("fd00:10:244::/48", "fd00:10:244:5::/64")),
+        ({**DUAL, "other_clusters": [cluster(pod_cidr_ipv6="fd00:10:244:8::/64")]},
+         ("fd00:10:244::/48", "fd00:10:244:8::/64")),
+        ({**DUAL, "other_clusters": [cluster(service_cidr_ipv6="fd00:10:96::/112", routed=True)]},
+         ("fd00:10:96::/116", "fd00:10:96::/112")),
+    ],
+)  # fmt: skip
+def test_every_kind_of_range_is_compared(options: dict[str, Any], witness: tuple[str, str]) -> None:
+    _numbers, problems = plan(**options)
+    assert [(problem.code, problem.witness) for problem in problems] == [("cidr_overlap", witness)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lan_cidrs": ["192.168.0.0/16"], "node_cidrs": ["192.168.0.0/24"], "taken_cidrs": ["192.168.0.1/32"]},
+        {"lan_cidrs": ["10.0.0.0/8"], "other_clusters": [cluster(node_cidrs=["10.1.0.0/16"])]},
+        {"lan_cidrs": ["10.0.0.0/8"], "other_clusters": [cluster(pod_subnets=["10.1.0.0/16"])]},
+        {"bridge_cidrs": ["192.168.122.0/24"], "node_cidrs": ["192.168.0.0/16"]},
+        {"bridge_cidrs": ["172.17.0.0/16"], "peer_cidrs": ["172.17.0.0/16"]},
+        {**DUAL, "node_cidrs": ["192.168.0.0/16", "fd00:1::/64"], "peer_cidrs": ["2001:db8::/32"]},
+        {**DUAL, "other_clusters": [cluster(service_cidr_ipv6="fd00:10:96::/112")]},
+    ],
+)
+def test_what_shares_a_network_may_overlap(options: dict[str, Any]) -> None:
+    assert not codes(**options)
+
+
+def underlay(*zones: dict[str, Any], **options: Any) -> list[tuple[str, tuple[str, ...]]]:
+    request = {"pod_cidr": "", "lan_cidrs": ["192.168.0.0/16"], "zones": [Zone(**zone) for zone in zones], **options}
+    return [(problem.code, problem.witness) for problem in plan(**request)[1]]
+
+
+def test_the_tables_of_pods_on_the_lan_are_accepted() -> None:
+    assert not underlay(ZONE_I)
+    assert not underlay(ZONE_I, ZONE_J)
+    # On a flat LAN pods have a part of the hosts' subnet.
+    assert not underlay({**ZONE_I, "node_cidrs": ["192.168.0.0/18"]})
+
+
+@pytest.mark.parametrize(
+    ("zones", "witness"),
+    [
+        ([{**ZONE_I, "pod_subnets": ["192.168.0.0/19"]}], ("192.168.0.0/19", "192.168.0.0/19")),
+        ([{**ZONE_I, "node_cidrs": ["192.168.32.0/24"]}], ("192.168.32.0/19", "192.168.32.0/24")),
+        ([ZONE_I, {**ZONE_J, "pod_subnets": ["192.168.48.0/20"]}], ("192.168.32.0/19", "192.168.48.0/20")),
+    ],
+)
+def test_pod_subnets_that_meet_hosts_or_each_other_are_refused(
+    zones: list[dict[str, Any]], witness: tuple[str, str]
+) -> None:
+    assert underlay(*zones) == [("cidr_overlap", witness)]
+
+
+def test_a_service_range_on_the_lan_is_refused() -> None:
+    found = underlay(ZONE_I, service_cidr="192.168.32.0/20")
+    assert ("cidr_overlap", ("192.168.32.0/20", "192.168.32.0/19")) in found
+    assert ("cidr_overlap", ("192.168.32.0/20", "192.168.0.0/16")) in found
+
+
+def test_a_host_inside_a_pod_subnet_is_refused() -> None:
+    flat = {**ZONE_I, "node_cidrs": ["192.168.0.0/18"]}
+    nodes = [Node("node-1", "192.168.32.9")]
+    assert underlay(flat, nodes=nodes) == [("node_address_in_range", ("192.168.32.9", "192.168.32.0/19"))]
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("fd00:10:244::9", "node_address_in_range"),
+        ("fd00:9::1", "node_address_outside"),
+        ("fe80::1", "node_address_reserved"),
+        ("10.0.0.1", "node_address_invalid"),
+    ],
+)
+def test_a_nodes_ipv6_address_is_checked_as_well(address: str, code: str) -> None:
+    options = {"node_cidrs": ["192.168.0.0/16", "fd00:1::/64"], **DUAL}
+    assert not codes(nodes=[Node("node-1", "192.168.0.1", "fd00:1::1")], **options)
+    assert code in codes(nodes=[Node("node-1", "192.168.0.1", address)], **options)
+
+
+def test_with_ipv6_all_hosts_have_such_an_address_or_none() -> None:
+    nodes = [Node("node-1", "192.168.0.1", "fd00:1::1"), Node("node-2", "192.168.0.2")]
+    assert not codes(nodes=nodes) and not codes(nodes=nodes[1:], **DUAL)
+    _numbers, (problem,) = plan(nodes=nodes, **DUAL)
+    assert (problem.code, problem.host) == ("node_address_missing", "node-2")
 
 
 def test_services_of_other_clusters_matter_only_when_routed() -> None:
@@ -239,6 +354,7 @@ def overlap(one: str, other: str) -> bool:
 @given(requests())
 def test_an_accepted_plan_has_no_overlap_and_enough_room(request: AddressRequest) -> None:
     numbers, problems = plan_addresses(request)
+    assert all(len(problem.witness) == 2 and all(problem.witness) and problem.remedy for problem in problems)
     if problems:
         return
     assert not [pair for pair in must_not_overlap(request) if overlap(*pair)]

@@ -12,7 +12,11 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._cidr import Ran
 from hypothesis import given
 from hypothesis import strategies as st
 
-KINDS = (_cidr.NODES, _cidr.PODS, _cidr.SERVICES, _cidr.PEER, _cidr.OTHER_PODS, _cidr.OTHER_SERVICES)
+KINDS = (_cidr.LAN, _cidr.NODES, _cidr.PODS, _cidr.SERVICES, *sorted(_cidr.OUTSIDE))
+# Kinds that are on the same network as the hosts, and what of it may be set aside.
+HOME = (_cidr.LAN, _cidr.NODES)
+SHARED = (_cidr.TAKEN, _cidr.OTHER_NODES)
+PART = (_cidr.BRIDGE, _cidr.OTHER_POD_SUBNET)
 
 
 @st.composite
@@ -72,10 +76,42 @@ def test_the_sweep_finds_the_pairs_that_comparing_all_finds(items: list[tuple[ip
         for other in ranges
         if one != other
         and ipaddress.IPv4Network(one.cidr).overlaps(ipaddress.IPv4Network(other.cidr))
-        and not one.kind == other.kind == _cidr.NODES
-        and not (one.kind in _cidr.OUTSIDE and other.kind in _cidr.OUTSIDE)
+        and not allowed(one, other)
+        and not allowed(other, one)
     }
     assert found == expected
+
+
+def allowed(one: Range, other: Range) -> bool:
+    """The rules again, as a list of what may be."""
+    if one.kind in _cidr.OUTSIDE:
+        return other.kind in _cidr.OUTSIDE
+    part = ipaddress.IPv4Network(other.cidr)
+    whole = ipaddress.IPv4Network(one.cidr)
+    return one.kind in HOME and (
+        other.kind in (*HOME, *SHARED)
+        or (other.kind in PART and (one.kind == _cidr.LAN or (part != whole and part.subnet_of(whole))))
+    )
+
+
+@pytest.mark.parametrize("text", ["fd00:10:244::/48", "::1/128", "2001:db8::/32"])
+def test_ipv6_ranges_are_read_where_they_may_be(text: str) -> None:
+    item, problems = _cidr.read_range(text, "", "peer range", "peer_cidrs", (4, 6))
+    assert item is not None and not problems
+    assert (item.cidr, item.version) == (text, 6)
+
+
+def test_families_never_overlap() -> None:
+    assert not _cidr.block("::/0").overlaps(_cidr.block("0.0.0.0/0"))
+    assert _cidr.read_address("10.0.0.1", 6) is None
+    assert not _cidr.block("::/0").contains(1)
+
+
+def test_an_ipv6_range_is_proposed_from_its_pool() -> None:
+    pools = [_cidr.block("fd00::/8")]
+    assert _cidr.free_range(48, [], "fd00:10:244::", pools) == "fd00:10:244::/48"
+    assert _cidr.free_range(48, [_cidr.block("fd00:10:244::/48")], "fd00:10:244::", pools) == "fd00:10:245::/48"
+    assert _cidr.free_range(48, pools, "fd00:10:244::", pools) == ""
 
 
 @given(st.integers(8, 30), st.lists(networks(), max_size=12))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.hostplane.cluster.plugins.doc_fragments import endpoint, networks
-from ansible_collections.hostplane.cluster.plugins.modules import cidr_plan, cluster_plan, plan_report
+from ansible_collections.hostplane.cluster.plugins.doc_fragments import cluster_settings, endpoint, networks
+from ansible_collections.hostplane.cluster.plugins.modules import cluster_plan, plan_report
 
 
 class Runner:
@@ -47,28 +47,6 @@ CLUSTER: dict[str, Any] = {
         {"inventory_hostname": "node-1", "role": "worker", "node_address": "10.9.0.21"},
     ],
 }
-
-
-def test_cidr_plan_returns_the_numbers(run: Runner) -> None:
-    result = run(cidr_plan, pod_cidr="172.20.0.0/16", service_cidr="172.21.0.0/20", node_cidrs=["192.168.0.0/16"],
-                 nodes=[{"name": "node-1", "address": "192.168.0.1"}])  # fmt: skip
-    assert not result["changed"] and result["problems"] == []
-    assert result["plan"]["api_address"] == "172.21.0.1"
-    assert result["plan"]["growth"] == 255
-
-
-def test_cidr_plan_fails_with_all_problems(run: Runner) -> None:
-    options: dict[str, Any] = {
-        "pod_cidr": "172.20.0.0/16",
-        "service_cidr": "172.21.0.0/20",
-        "peer_cidrs": ["172.16.0.0/12"],
-    }
-    result = run(cidr_plan, check=True, **options)
-    assert result["failed"] and result["msg"].startswith("The address plan cannot be used. 2 problems found")
-    returned = run(cidr_plan, fail_on_problems=False, **options)
-    assert not returned.get("failed")
-    assert returned["problems"] == result["problems"]
-    assert returned["problems"][0]["witness"] == ["172.20.0.0/16", "172.16.0.0/12"]
 
 
 @pytest.mark.parametrize("check", [False, True])
@@ -156,8 +134,9 @@ def test_plan_report_without_findings(run: Runner) -> None:
     assert run(plan_report)["problems"] == []
 
 
-@pytest.mark.parametrize("module", [cidr_plan, cluster_plan, plan_report])
+@pytest.mark.parametrize("module", [cluster_plan, plan_report])
 def test_every_option_is_in_the_documentation(module: Any) -> None:
-    texts = [module.DOCUMENTATION, networks.ModuleDocFragment.DOCUMENTATION, endpoint.ModuleDocFragment.DOCUMENTATION]
+    fragments = (cluster_settings, endpoint, networks)
+    texts = [module.DOCUMENTATION, *(fragment.ModuleDocFragment.DOCUMENTATION for fragment in fragments)]
     for option in module.argument_spec():
         assert any(f"\n  {option}:\n" in text for text in texts)
