@@ -43,9 +43,9 @@ build: ## Build the collection, check it as Galaxy would, install it somewhere e
 	@$(SETUP); hack/build
 
 molecule: ## Run one Molecule scenario: make molecule SCENARIO=default
-	@$(SETUP); cd extensions && molecule test --no-command-borders --scenario-name "$(SCENARIO)"
+	@$(SETUP); molecule test --no-command-borders --scenario-name "$(SCENARIO)"
 
-bench: ## Compare create with the same work by hand
+bench: ## Compare create with the same work by hand, and show what adding a worker costs
 	@$(SETUP); python tests/bench/bench.py
 
 clean: ## Remove what this checkout made: labs, build files; the caches in ~/.cache/hostplane stay

@@ -30,7 +30,9 @@ options:
     type: str
     default: ""
   balancer_port:
-    description: Port on which haproxy listens with O(balancer=managed); the API server beside it keeps 6443.
+    description:
+      - Port on which haproxy listens with O(balancer=managed); the API server beside it keeps 6443.
+      - V(1024) or higher, since haproxy does not run as root.
     type: int
     default: 8443
   vrrp_id:

@@ -95,7 +95,9 @@ def membership(
     hostvars: Any, hosts: list[str], control_planes: list[str], variable: str = "host_check"
 ) -> dict[str, Any]:
     """See RETURN."""
-    results = {host: hostvars[host][variable] for host in hosts if "facts" in hostvars[host].get(variable, {})}
+    # Each access to hostvars puts all variables of the host together, so there is one for each host.
+    looked = {host: hostvars[host].get(variable) or {} for host in hosts}
+    results = {host: result for host, result in looked.items() if "facts" in result}
     state = {host: result["facts"]["cluster"] for host, result in results.items()}
     members = [host for host in hosts if state.get(host, {}).get("state") == "member"]
     reachable = [host for host in control_planes if host in results]

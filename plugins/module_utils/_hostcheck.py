@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.hostplane.cluster.plugins.module_utils import _problem
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostneeds import (
     ALTERNATIVES,
+    BALANCER_PROGRAMS,
     CONTROLLERS,
     DISK_FLOOR_MB,
     INSTALL,
@@ -51,6 +52,9 @@ def wanted_ports(options: Options) -> dict[int, tuple[str, ...]]:
         mirror = options.get("mirror") or {}
         port = (mirror.get("address") or "").rpartition(":")[2]
         ports[int(port) if port.isdigit() else 443] = ("registry", "hostplane-registry")
+    if options["role"] == "control_plane":
+        for port in options.get("balancer_ports") or []:
+            ports.setdefault(int(port), BALANCER_PROGRAMS)
     for port in options.get("extra_ports") or []:
         ports.setdefault(int(port), ())
     return ports

@@ -12,7 +12,7 @@ from __future__ import annotations
 # kubeadm's ports; each with the programs of a cluster of ours that may hold it.
 PORTS: dict[str, dict[int, tuple[str, ...]]] = {
     "control_plane": {
-        6443: ("kube-apiserver", "haproxy"),
+        6443: ("kube-apiserver",),
         2379: ("etcd",),
         2380: ("etcd",),
         10250: ("kubelet",),
@@ -22,6 +22,8 @@ PORTS: dict[str, dict[int, tuple[str, ...]]] = {
     "worker": {10250: ("kubelet",)},
     "mirror": {},
 }
+# Who may hold the ports of the API's balancer on a control plane; which ports these are says the operator.
+BALANCER_PROGRAMS = ("haproxy",)
 # The control plane's two values are kubeadm's own minimum.
 MINIMUM: dict[str, dict[str, int]] = {
     "control_plane": {"cpus": 2, "memory_mb": 1700, "disk_gb": 10},
@@ -60,6 +62,8 @@ PROGRAMS: dict[str, dict[str, str]] = {
     "iptables": {"debian": "iptables", "rhel": "iptables-nft"},
     "nft": {"debian": "nftables", "rhel": "nftables"},
     "conntrack": {"debian": "conntrack", "rhel": "conntrack-tools"},
+    # Reads certificates; Python's standard library can't.
+    "openssl": {"debian": "openssl", "rhel": "openssl"},
 }
 # One of the two serves the CNI plugins; conntrack only helps people (kube-proxy needs it no more since 1.32).
 ALTERNATIVES = {"iptables": "nft", "nft": "iptables"}

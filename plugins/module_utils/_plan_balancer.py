@@ -20,8 +20,11 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._problem import 
 NONE, MANAGED, EXTERNAL = MODES = ("none", "managed", "external")
 API_PORT = 6443
 DEFAULT_PORT = 8443
-# What listens on a control plane: etcd, the API server, kubelet, kube-proxy, controller manager, scheduler.
-_TAKEN_PORTS = frozenset({2379, 2380, 2381, API_PORT, 10248, 10249, 10250, 10256, 10257, 10259})
+# What listens on a control plane: etcd, the API server, haproxy's status, kubelet, kube-proxy, controller manager,
+# scheduler.
+_TAKEN_PORTS = frozenset({2379, 2380, 2381, API_PORT, 8404, 10248, 10249, 10250, 10256, 10257, 10259})
+# haproxy does not run as root, and its pod uses the host's network.
+_FIRST_PORT = 1024
 _NODE_PORTS = range(30000, 32768)
 # The first control plane gets this, each further one less; keepalived takes 1 to 254.
 _FIRST_PRIORITY = 150
@@ -152,9 +155,13 @@ class _Planner:
 
     def _check_port(self) -> None:
         port = self.request.port
-        if not 1 <= port <= 65535 or port in _TAKEN_PORTS or port in _NODE_PORTS:
+        if 1 <= port < _FIRST_PORT:
+            self._add("balancer_port_low", "balancer_port", f"The balancer cannot listen on port {port}: haproxy does"
+                      f" not run as root, and ports below {_FIRST_PORT} are root's.",
+                      f"Set cluster_balancer_port to {_FIRST_PORT} or higher, such as {DEFAULT_PORT}.")  # fmt: skip
+        elif not 1 <= port <= 65535 or port in _TAKEN_PORTS or port in _NODE_PORTS:
             self._add("balancer_port_taken", "balancer_port", f"The balancer cannot listen on port {port}: it is no"
-                      " port, or one of Kubernetes on the same hosts.",
+                      " port, or one of Kubernetes or of haproxy's status on the same hosts.",
                       f"Set cluster_balancer_port to a free port, such as {DEFAULT_PORT}.")  # fmt: skip
         if not 0 <= self.request.vrrp_id <= 255:
             self._add("vrrp_id_range", "vrrp_id", f"{self.request.vrrp_id} is not a virtual router ID.",

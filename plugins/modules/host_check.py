@@ -108,6 +108,11 @@ options:
     type: list
     elements: int
     default: []
+  balancer_ports:
+    description: TCP ports on a control plane that are for the cluster's own haproxy.
+    type: list
+    elements: int
+    default: []
   cni_files:
     description: Files in C(/etc/cni/net.d) that belong to the cluster.
     type: list
@@ -243,6 +248,7 @@ def spec() -> dict[str, t.Any]:
             "default": list(_hostfacts.FEATURES),
         },
         "extra_ports": {"type": "list", "elements": "int", "default": []},
+        "balancer_ports": {"type": "list", "elements": "int", "default": []},
         "cni_files": {"type": "list", "elements": "str", "default": ["10-flannel.conflist"]},
         "max_skew": {"type": "float", "default": 1.0},
         "ignore": {"type": "list", "elements": "str", "default": []},

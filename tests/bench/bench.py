@@ -4,10 +4,10 @@
 
 """How long create takes, compared with the same work by hand on equal fresh hosts and with the same bundle.
 
-    bench.py [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
+    bench.py [--part create|scale] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
 
 Each run makes new node containers twice: once for by-hand.sh, once for the playbooks mirror, create and create again.
-docs/benchmark.md says what is measured and what came out.
+Then scaling.py adds workers to a cluster. docs/benchmark.md says what is measured and what came out.
 """
 
 from __future__ import annotations
@@ -15,73 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-TOP = HERE.parents[1]
-INVENTORY = [f"--inventory={TOP / 'inventories/quickstart'}", f"--inventory={HERE / 'inventory'}"]
+from runs import HERE, TOP, Bench, BenchError, machine
+from scaling import scaling, scaling_table
+
+INVENTORY = [TOP / "inventories/quickstart", HERE / "inventory"]
+PARTS = ("create", "scale")
 STEPS = {"by_hand": "by hand", "mirror": "mirror", "create": "create", "again": "create again"}
-RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.M)
-
-
-class BenchError(Exception):
-    """A step failed; the message has the end of what it said."""
-
-
-class Bench:
-    """Runs the steps of one comparison and keeps their output."""
-
-    def __init__(self, logs: Path) -> None:
-        self.logs = logs
-        self.number = 0
-        logs.mkdir(parents=True, exist_ok=True)
-
-    def timed(self, step: str, command: list[str]) -> tuple[float, str]:
-        """Run a command; its wall time in seconds and its output."""
-        self.number += 1
-        print(f"  {step} ...", end="", flush=True, file=sys.stderr)
-        start = time.monotonic()
-        # To a file and not to the terminal, so that printing costs the command nothing.
-        log = self.logs / f"{self.number:02d}-{step}.log"
-        with log.open("w") as stream:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, check=False
-            )
-        seconds = round(time.monotonic() - start, 1)
-        print(f" {seconds} s", file=sys.stderr)
-        said = log.read_text(errors="replace")
-        if done.returncode:
-            raise BenchError(f"{step} failed with exit code {done.returncode}; {log} ends with:\n{said[-4000:]}")
-        return seconds, said
-
-    def playbook(self, step: str, name: str, *extra: str) -> dict[str, Any]:
-        """Run one of our playbooks; seconds, and what each host did according to the recap."""
-        seconds, said = self.timed(step, ["ansible-playbook", *INVENTORY, str(TOP / f"playbooks/{name}.yml"), *extra])
-        hosts = {
-            host: {key: int(value) for key, value in (pair.split("=") for pair in counts.split())}
-            for host, counts in RECAP.findall(said)
-        }
-        return {
-            "seconds": seconds,
-            "hosts": {host: {"tasks": counts["ok"], "changed": counts["changed"]} for host, counts in hosts.items()},
-        }
-
-    def fresh_nodes(self) -> None:
-        """New, empty node containers."""
-        self.remove_nodes()
-        self.playbook("lab", "lab")
-
-    def remove_nodes(self) -> None:
-        """No node containers."""
-        self.playbook("lab-absent", "lab", "--extra-vars=lab_state=absent")
 
 
 def inventory_facts() -> dict[str, Any]:
@@ -94,7 +41,8 @@ def inventory_facts() -> dict[str, Any]:
         "workers": "{{ groups['worker'] | map('extract', hostvars, 'ansible_host') }}",
     }
     variables = json.dumps({"cache": str(Path.home() / ".cache/hostplane")})
-    command = ["ansible", "cp1", *INVENTORY, "--connection=local", f"--extra-vars={variables}"]
+    inventory = [f"--inventory={path}" for path in INVENTORY]
+    command = ["ansible", "cp1", *inventory, "--connection=local", f"--extra-vars={variables}"]
     command += ["--module-name=ansible.builtin.debug", f"--args={json.dumps({'msg': wanted})}"]
     environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -118,10 +66,19 @@ def one_run(bench: Bench, facts: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {"cpus": os.cpu_count(), "memory_gib": round(memory / 2**30, 1), "kernel": platform.release()}
+def compare(bench: Bench, facts: dict[str, Any], count: int) -> dict[str, Any]:
+    """All runs of the comparison."""
+    runs: list[dict[str, Any]] = []
+    for number in range(1, count + 1):
+        print(f"run {number} of {count}", file=sys.stderr)
+        runs.append(one_run(bench, facts))
+    return {
+        "nodes": len(facts["control_plane"]) + len(facts["workers"]),
+        "runs": runs,
+        "median_ratio": {
+            name: round(statistics.median(run["ratio"][name] for run in runs), 2) for name in ("create", "again")
+        },
+    }
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -146,38 +103,36 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=1, help="how often to compare (default: 1)")
+    parser.add_argument("--part", choices=PARTS, help="only compare create with the work by hand, or only scale")
+    parser.add_argument("--runs", type=int, default=1, help="how often to compare create (default: 1)")
     parser.add_argument("--keep", action="store_true", help="leave the last cluster running")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--logs", type=Path, default=TOP / ".build/bench", help="directory for the output of each step")
     arguments = parser.parse_args()
     os.environ.setdefault("ANSIBLE_CONFIG", str(TOP / "ansible.cfg"))
-    bench = Bench(arguments.logs)
-    runs: list[dict[str, Any]] = []
+    parts = [arguments.part] if arguments.part else list(PARTS)
+    result: dict[str, Any] = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+    }
     try:
         facts = inventory_facts()
+        result["release"] = facts["release"]
+        bench = Bench(arguments.logs, INVENTORY)
         bench.playbook("bundle", "bundle")
-        for number in range(1, arguments.runs + 1):
-            print(f"run {number} of {arguments.runs}", file=sys.stderr)
-            runs.append(one_run(bench, facts))
-        if not arguments.keep:
-            bench.remove_nodes()
+        if "create" in parts:
+            result.update(compare(bench, facts, arguments.runs))
+            print(table(result["runs"]))
+            if parts[-1] != "create" or not arguments.keep:
+                bench.remove_nodes()
+        if "scale" in parts:
+            result["scaling"] = scaling(arguments.logs / "scale", arguments.keep)
+            print(scaling_table(result["scaling"]))
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
-    result = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "release": facts["release"],
-        "nodes": len(facts["control_plane"]) + len(facts["workers"]),
-        "runs": runs,
-        "median_ratio": {
-            name: round(statistics.median(run["ratio"][name] for run in runs), 2) for name in ("create", "again")
-        },
-    }
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2, sort_keys=True) + "\n")
-    print(table(runs))
     return 0
 
 

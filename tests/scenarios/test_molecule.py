@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-EXTENSIONS = Path(__file__).parents[2] / "extensions"
-SCENARIOS = sorted(path.parent.name for path in EXTENSIONS.glob("molecule/*/molecule.yml"))
+TREE = Path(__file__).parents[2]
+SCENARIOS = sorted(path.parent.name for path in TREE.glob("extensions/molecule/*/molecule.yml"))
 LONG = {"scale"}
 
 
@@ -22,8 +22,8 @@ def test_scenario(scenario: str, request: pytest.FixtureRequest, capfd: pytest.C
         pytest.skip("make test-all runs the long scenarios, make test the others")
     with capfd.disabled():
         done = subprocess.run(
-            ["molecule", "test", "--no-command-borders", "--scenario-name", scenario], cwd=EXTENSIONS, check=False
+            ["molecule", "test", "--no-command-borders", "--scenario-name", scenario], cwd=TREE, check=False
         )
         if done.returncode:
-            subprocess.run(["molecule", "destroy", "--scenario-name", scenario], cwd=EXTENSIONS, check=False)
+            subprocess.run(["molecule", "destroy", "--scenario-name", scenario], cwd=TREE, check=False)
     assert done.returncode == 0

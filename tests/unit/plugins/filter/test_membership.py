@@ -120,3 +120,15 @@ def test_every_reachable_host_is_either_member_or_newcomer(states: dict[str, str
 @pytest.mark.parametrize("name", ["members", "newcomers", "actor", "exists", "existing", "problems"])
 def test_what_is_returned_is_documented(name: str) -> None:
     assert f"\n    {name}:\n" in plugin.RETURN
+
+
+def test_each_hosts_variables_are_put_together_once() -> None:
+    asked: list[str] = []
+
+    class HostVars(dict[str, Any]):
+        def __getitem__(self, host: str) -> Any:
+            asked.append(host)
+            return super().__getitem__(host)
+
+    membership(HostVars({host: result("member", host) for host in HOSTS}), HOSTS, ["cp-1", "cp-2"])
+    assert asked == HOSTS

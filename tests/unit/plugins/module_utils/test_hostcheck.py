@@ -142,6 +142,18 @@ def test_our_own_cluster_may_hold_its_ports_and_its_disk(state: str) -> None:
     assert codes({**change, "disks": [{"paths": ["/var/lib/etcd"], "free_mb": 500}]}) == ["DiskSpace"]
 
 
+def test_the_balancers_ports_are_haproxys() -> None:
+    ports: dict[str, t.Any] = {"balancer_ports": [8443, 8404]}
+    assert {8443, 8404, 6443} <= set(_hostcheck.wanted_ports({**OPTIONS, **ports}))
+    assert set(_hostcheck.wanted_ports({**OPTIONS, **ports, "role": "worker"})) == {10250}
+    haproxy = [{"port": port, "pid": 9, "process": "haproxy"} for port in (8404, 8443)]
+    assert codes({"listeners": haproxy, "cluster.state": "member"}, **ports) == []
+    # Before there is a cluster it is somebody else's, and it never holds the API server's port.
+    assert codes({"listeners": haproxy}, **ports) == ["Port-8404", "Port-8443"]
+    other = [{"port": 8443, "pid": 9, "process": "nginx"}, {"port": 6443, "pid": 9, "process": "haproxy"}]
+    assert codes({"listeners": other, "cluster.state": "member"}, **ports) == ["Port-8443", "Port-6443"]
+
+
 def test_sizes_follow_the_role_unless_given() -> None:
     assert codes({"cpus": 1, "memory_mb": 1000}, role="worker") == []
     assert codes({"cpus": 1, "memory_mb": 1000}, role="worker", min_cpus=2, min_memory_mb=2000) == ["NumCPU", "Memory"]
