@@ -13,10 +13,11 @@ import traceback
 from typing import Any
 
 try:
-    from kubernetes import config
+    from kubernetes import client, config
     from kubernetes.client.exceptions import ApiException
     from kubernetes.dynamic import DynamicClient
     from urllib3.exceptions import HTTPError
+    from urllib3.util import Retry
 
     IMPORT_ERROR = ""
     API_ERRORS: tuple[type[BaseException], ...] = (ApiException, HTTPError, OSError)
@@ -24,7 +25,9 @@ except ImportError:
     IMPORT_ERROR = traceback.format_exc()
     API_ERRORS = (OSError,)
 
-REQUEST_SECONDS = 15
+CONNECT_SECONDS, ANSWER_SECONDS = 5, 15
+# Only what never reached a server: for 7 seconds, in which the API's address moves to another control plane.
+CONNECT_RETRIES = 5
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -36,12 +39,16 @@ class KubeApi:
     """An administrator's access to one cluster."""
 
     def __init__(self, kubeconfig: str) -> None:
+        settings = client.Configuration()
+        settings.retries = Retry(
+            total=CONNECT_RETRIES, connect=CONNECT_RETRIES, read=0, status=0, other=0, backoff_factor=0.25
+        )
         try:
-            client = config.new_client_from_config(kubeconfig)
+            found = config.new_client_from_config(kubeconfig, client_configuration=settings)
         except (config.ConfigException, OSError) as exc:
             raise KubeApiError(f"{kubeconfig} can't be used: {exc}") from exc
         # Without discovery: every path is known, and asking for it would cost more than the calls themselves.
-        self._client = DynamicClient(client, discoverer=lambda *dummy: None)
+        self._client = DynamicClient(found, discoverer=lambda *dummy: None)
 
     def call(
         self,
@@ -62,7 +69,7 @@ class KubeApi:
             query_params=query or [],
             content_type=content_type,
             serialize=False,
-            _request_timeout=REQUEST_SECONDS,
+            _request_timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
         )
         return json.loads(answer.data)
 

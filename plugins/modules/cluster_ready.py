@@ -219,7 +219,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         {
             "name": node["metadata"]["name"],
             "version": node["status"]["nodeInfo"]["kubeletVersion"],
-            "address": next((a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP"), ""),
+            "address": next(
+                (a["address"] for a in node["status"].get("addresses") or [] if a["type"] == "InternalIP"), ""
+            ),
         }
         for node in listing
     ]
