@@ -140,7 +140,7 @@ class KubeletReader:
             return {}
         if not isinstance(value, Mapping):
             self._add("kubelet_config_invalid", "node_kubelet_config", "node_kubelet_config is not a mapping.",
-                      "Write fields of KubeletConfiguration, such as imageGCHighThresholdPercent: 80.")  # fmt: skip
+                      "Write fields of KubeletConfiguration, such as imageGCHighThresholdPercent: 90.")  # fmt: skip
             return {}
         owned_settings(value, "node_kubelet_config", KUBELET_OWNED, self._add)
         return {str(key): item for key, item in value.items() if key not in KUBELET_OWNED}
