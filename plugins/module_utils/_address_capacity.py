@@ -131,9 +131,8 @@ def twin_problems(request: AddressRequest, ranges: Ranges) -> list[Problem]:
                 witness=(present, path),
             )
         )
-    if request.zones and (pods or services):
-        item = pods or services
-        assert item is not None
+    item = pods or services
+    if request.zones and item:
         problems.append(
             Problem(
                 "ipv6_zones",

@@ -145,7 +145,7 @@ def read_range(
             )
         ]
     problems = []
-    if ipaddress.ip_address(text.split("/")[0]) != network.network_address:
+    if ipaddress.ip_address(text.partition("/")[0]) != network.network_address:
         problems.append(
             Problem(
                 "cidr_host_bits",

@@ -27,7 +27,13 @@ PROGRAMS = (
     "containerd-shim-runc-v2", "kubelet", "containerd",
 )  # fmt: skip
 # Nothing but a cluster of this collection has these, whoever else uses the host.
-OWN_FILES = (*KERNEL_FILES, "/run/hostplane-kubeadm.lock")
+OWN_UNITS = ("hostplane-backup.timer", "hostplane-backup.service")
+# The backups themselves stay: a reset may be followed by a restore.
+OWN_FILES = (
+    *KERNEL_FILES, "/run/hostplane-kubeadm.lock", *[f"{UNIT_DIR}/{name}" for name in OWN_UNITS],
+    f"{UNIT_DIR}/timers.target.wants/{OWN_UNITS[0]}", "/var/lib/systemd/timers/stamp-hostplane-backup.timer",
+    "/usr/local/sbin/hostplane-backup", "/usr/local/lib/hostplane", "/etc/hostplane", "/var/lib/hostplane",
+)  # fmt: skip
 # Data first and the programs last: a reset that was killed still knows then that the data is ours.
 DATA = (
     "/var/lib/kubelet", "/var/lib/etcd", "/var/lib/containerd", "/run/containerd", "/var/lib/cni", "/run/flannel",
@@ -201,7 +207,7 @@ def paths(system: System, scope: Scope) -> list[str]:
 
 def survey(system: System, scope: Scope) -> list[Item]:
     """Everything that is there, in the order in which it is removed."""
-    found = units((*UNITS, *scope.units)) if scope.owned else units(scope.units)
+    found = units((*(UNITS if scope.owned else ()), *OWN_UNITS, *scope.units))
     if scope.owned:
         found += [Item("process", f"{name} ({pid})") for pid, name in sorted(processes(system).items())]
         found += [Item("mount", point) for point in mounts(system)]

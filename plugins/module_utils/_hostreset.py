@@ -120,7 +120,7 @@ def reset(system: System, scope: remains.Scope, timeout: float) -> list[remains.
         _kubeadm(system, time.monotonic() + timeout)
     names = [item.name for item in found if item.kind == "unit"]
     if names:
-        remains.run("systemctl", "disable", *[name for name in names if name.endswith(".service")])
+        remains.run("systemctl", "disable", *[name for name in names if name.endswith((".service", ".timer"))])
         remains.run("systemctl", "stop", *names, timeout=60)
     if scope.owned:
         _kill(system, time.monotonic() + SETTLE_SECONDS)

@@ -39,9 +39,12 @@ def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
         # ansible-core 2.19 wants to know how the arguments are encoded; older ones have no such name.
         monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+        # Where ansible-core keeps them depends on its version and on what else was imported.
+        warnings: list[str] = []
+        monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, text: warnings.append(text))
         with pytest.raises(SystemExit) as end:
             module.main()
-        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        result: dict[str, Any] = {"warnings": warnings, **json.loads(capsys.readouterr().out)}
         assert bool(end.value.code) == bool(result.get("failed"))
         return result
 

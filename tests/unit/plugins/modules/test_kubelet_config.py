@@ -161,7 +161,8 @@ def test_a_change_is_told_and_made_once(run_module: Run, node: Node, host: Any) 
     assert node.text == before and node.commands == []
     done = run_module(kubelet_config, diff=True, **options)
     assert done["diff"] == told["diff"] and done["settings"] == ["maxPods"]
-    assert "maxPods: 60\n" in node.text == done["diff"]["after"]
+    assert "maxPods: 60\n" in node.text
+    assert node.text == done["diff"]["after"]
     assert node.commands == ["systemctl restart kubelet"]
     assert run_module(kubelet_config, **options)["changed"] is False
     assert os.listdir(host.run) == [] and os.listdir(node.base / "tmp") == []
