@@ -192,9 +192,16 @@ def test_new_cas_survive_kills_and_lock_nobody_out(
     kill_at(start("rotate_ca", **wanted), switch, 1, 5)
     kill_at(start("rotate_ca", **wanted), switch, 2, 0)
     assert set(old["ca"]) < set(bundle(cp1, "ca"))
+    assert len(client.CoreV1Api(api_client(old_kubeconfig)).list_node().items) == len(hosts)
     kill_at(start("rotate_ca", **wanted), switch, 2, 8)
     kill_at(start("rotate_ca", **wanted), kubelet, 2, 4)
-    assert len(client.CoreV1Api(api_client(old_kubeconfig)).list_node().items) == len(hosts)
+    # The API server shows a certificate of the new CA now; who trusts that one is let in with an old certificate.
+    both = tmp_path / "both.crt"
+    both.write_text("\n".join(bundle(cp1, "ca")))
+    loaded = client.Configuration()
+    config.load_kube_config(str(old_kubeconfig), client_configuration=loaded)
+    loaded.ssl_ca_cert = str(both)
+    assert len(client.CoreV1Api(client.ApiClient(loaded)).list_node().items) == len(hosts)
     kill_at(start("rotate_ca", **wanted), switch, 3, 6)
     play("rotate_ca", **wanted)
 
@@ -220,8 +227,6 @@ def test_new_cas_survive_kills_and_lock_nobody_out(
     )
     assert json.loads(who)["kind"] == "APIVersions"
     # Even if it trusted the new CA, the old certificate is nobody's now.
-    loaded = client.Configuration()
-    config.load_kube_config(str(old_kubeconfig), client_configuration=loaded)
     loaded.verify_ssl = False
     with pytest.raises(client.ApiException) as refused:
         client.CoreV1Api(client.ApiClient(loaded)).list_node()
