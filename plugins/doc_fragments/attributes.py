@@ -61,3 +61,14 @@ options:
         type: str
         default: ""
 """
+
+    # Modules that speak to a cluster's API, on the controller.
+    API = r"""
+options:
+  kubeconfig:
+    description: Path of an administrator's kubeconfig.
+    type: path
+    required: true
+requirements:
+  - kubernetes >= 29 on the controller
+"""

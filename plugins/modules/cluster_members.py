@@ -16,11 +16,8 @@ description:
   - Runs on the controller.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   hosts:
     description: The hosts of the inventory, inventory name to C(name) (of the node), C(address) and C(role).
     type: dict
@@ -34,8 +31,6 @@ options:
     description: Host part of the API's endpoint.
     type: str
     default: ""
-requirements:
-  - kubernetes >= 29 on the controller
 author:
   - hostplane contributors (@hostplane)
 """

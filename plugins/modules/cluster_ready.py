@@ -14,13 +14,11 @@ description:
   - With O(probe=new) it runs a pod on every node that has never been proven, and each must reach a Service through
     cluster DNS, the API and a pod on another node. The pods are removed again, and the node is annotated.
   - Runs on the controller.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   nodes:
     description: Names of the nodes that must be Ready.
     type: list
@@ -49,8 +47,6 @@ options:
     description: Seconds to wait in all.
     type: int
     default: 300
-requirements:
-  - kubernetes >= 29 on the controller
 author:
   - hostplane contributors (@hostplane)
 """

@@ -16,11 +16,8 @@ description:
   - Runs on the controller.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   revision:
     description: Revision of etcd after which signs of life count, see M(hostplane.cluster.etcd_restore).
     type: int
@@ -34,8 +31,6 @@ options:
     description: Seconds to wait in all.
     type: int
     default: 300
-requirements:
-  - kubernetes >= 29 on the controller
 seealso:
   - module: hostplane.cluster.cluster_ready
 author:

@@ -18,11 +18,8 @@ description:
   - Runs on the controller.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   ca:
     description: The CAs (PEM) as the control planes have them.
     type: str
@@ -42,8 +39,6 @@ options:
     description: Seconds to wait in all.
     type: int
     default: 300
-requirements:
-  - kubernetes >= 29 on the controller
 seealso:
   - module: hostplane.cluster.certificate_authority
 author:

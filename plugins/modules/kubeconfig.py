@@ -18,15 +18,11 @@ description:
   - The private key is made here and goes into the file (mode 0600) only. The cluster remembers who got what until when,
     in the namespace C(hostplane-access), without anything secret; see M(hostplane.cluster.kubeconfig_info).
   - Runs on the controller.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description:
-      - Path of an administrator's kubeconfig.
-      - In check mode it may be missing, as before the cluster is created.
-    type: path
-    required: true
   state:
     description:
       - V(present) issues the kubeconfig unless the file holds one that the API server accepts for long enough.
@@ -91,7 +87,7 @@ notes:
   - C(admin.conf) of kubeadm is not counted as an administrator's credential, since it is for emergencies.
   - Revoking does not end requests that run, such as C(kubectl exec) or a watch.
 requirements:
-  - kubernetes >= 29 and cryptography >= 41 on the controller
+  - cryptography >= 41 on the controller
 seealso:
   - module: hostplane.cluster.kubeconfig_info
   - module: hostplane.cluster.rbac_binding

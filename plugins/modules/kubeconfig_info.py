@@ -13,15 +13,11 @@ description:
   - Lists every kubeconfig that M(hostplane.cluster.kubeconfig) issued for a cluster, from whichever controller, with
     its state and what it allows now. It changes nothing.
   - Runs on the controller.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description:
-      - Path of an administrator's kubeconfig.
-      - In check mode it may be missing, as before the cluster is created; the list is then empty.
-    type: path
-    required: true
   user:
     description: Only those of this user; empty for all.
     type: str
@@ -31,7 +27,7 @@ options:
     type: float
     default: 10
 requirements:
-  - kubernetes >= 29 and cryptography >= 41 on the controller
+  - cryptography >= 41 on the controller
 seealso:
   - module: hostplane.cluster.kubeconfig
 author:

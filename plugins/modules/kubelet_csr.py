@@ -19,13 +19,11 @@ description:
   - Waits until the API server gets an answer from the kubelets named in O(wait_for), which it does not before they
     have their certificate.
   - Runs on the controller.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   hosts:
     description: The hosts of a plan (RV(hostplane.cluster.cluster_plan#module:plan)); C(name) and C(address) count.
     type: dict
@@ -40,7 +38,6 @@ options:
     type: int
     default: 120
 requirements:
-  - kubernetes >= 29 on the controller
   - cryptography >= 41 on the controller
 author:
   - hostplane contributors (@hostplane)

@@ -18,11 +18,8 @@ description:
   - Runs on the controller.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   nodes:
     description: Names of the nodes.
     type: list
@@ -32,8 +29,6 @@ options:
     description: Whether the nodes must be drained.
     type: bool
     default: true
-requirements:
-  - kubernetes >= 29 on the controller
 seealso:
   - module: hostplane.cluster.node_drain
 author:

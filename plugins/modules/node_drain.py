@@ -21,11 +21,8 @@ description:
   - Runs on the controller.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   nodes:
     description: Names of the nodes. One that is not in the cluster has nothing to drain.
     type: list
@@ -70,8 +67,6 @@ options:
     type: str
     choices: [fail, delete]
     default: fail
-requirements:
-  - kubernetes >= 29 on the controller
 author:
   - hostplane contributors (@hostplane)
 """

@@ -17,13 +17,11 @@ description:
   - Reads all nodes with one request and changes only those that need it, with one request each. A node that changes
     meanwhile is read again, so that no taint of others is lost.
   - Runs on the controller.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description: Path of an administrator's kubeconfig.
-    type: path
-    required: true
   nodes:
     description:
       - The wanted settings by node name. Each is a dictionary with the keys C(labels), C(taints) and C(state), all of
@@ -36,8 +34,6 @@ options:
         the nodes that somebody else has cordoned are returned in RV(left_cordoned).
     type: dict
     required: true
-requirements:
-  - kubernetes >= 29 on the controller
 seealso:
   - module: hostplane.cluster.cluster_plan
   - module: hostplane.cluster.node_drain

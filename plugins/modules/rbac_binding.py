@@ -18,15 +18,11 @@ description:
     administrator is who holds every verb on every resource cluster-wide. C(kubeadm:cluster-admins), C(system:) names,
     service accounts that others have bound, and issued kubeconfigs, which expire, don't count.
   - Runs on the controller.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
+  - hostplane.cluster.attributes.api
 options:
-  kubeconfig:
-    description:
-      - Path of an administrator's kubeconfig.
-      - In check mode it may be missing, as before the cluster is created; everything is then predicted to be made.
-    type: path
-    required: true
   cluster:
     description: Name of this cluster, which O(bindings[].clusters) refers to.
     type: str
@@ -117,8 +113,6 @@ notes:
   - Who may run pods in a namespace has the rights of each of its service accounts. V(ops), and V(developer) for V(*) or
     in C(kube-system), are therefore for people who are trusted with the cluster.
   - Group memberships come with the login, so RV(can_i) of a user leaves out what groups give.
-requirements:
-  - kubernetes >= 29 on the controller
 author:
   - hostplane contributors (@hostplane)
 """
