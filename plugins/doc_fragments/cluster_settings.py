@@ -45,6 +45,13 @@ options:
     description: More settings of kube-proxy (C(KubeProxyConfiguration)).
     type: dict
     default: {}
+  jwt_authenticators:
+    description:
+      - Issuers whose tokens the API accepts, as O(hostplane.cluster.api_authentication#module:jwt).
+      - They are only checked here, so that what is wrong with them comes together with everything else.
+    type: list
+    elements: dict
+    default: []
   ignore_preflight:
     description: Names of findings and of kubeadm's preflight errors that are accepted. They are passed on in the plan.
     type: list

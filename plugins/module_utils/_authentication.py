@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
 API_VERSION = "apiserver.config.k8s.io/v1"
-CODE = "JwtAuthenticator"
+CODE = "jwt_authenticator"
+PATH = "cluster_jwt_authenticators"
 KEYS = {"issuer", "claimValidationRules", "claimMappings", "userValidationRules"}
 ISSUER_KEYS = {"url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType"}
 MAPPING_KEYS = {"username", "groups", "uid", "extra"}
@@ -116,12 +117,12 @@ def _mapping_faults(mappings: Mapping[str, Any], guarded: bool) -> Iterator[str]
 def find_problems(jwt: Sequence[Mapping[str, Any]]) -> list[Problem]:
     """All that is wrong with the issuers; CEL expressions are left to the API server."""
     problems = []
-    remedy = "Correct it in cluster_jwt_authenticators; docs/access.md has an example."
+    remedy = f"Correct it in {PATH}; docs/access.md has an example."
 
     def add(index: int, message: str) -> None:
         url = (jwt[index].get("issuer") or {}).get("url") if isinstance(jwt[index].get("issuer"), Mapping) else ""
         problems.append(
-            Problem(CODE, f"issuer {index + 1} ({url or 'without URL'}): {message}", remedy, path=f"jwt[{index}]")
+            Problem(CODE, f"issuer {index + 1} ({url or 'without URL'}): {message}", remedy, path=f"{PATH}[{index}]")
         )
 
     seen: set[str] = set()
@@ -140,7 +141,7 @@ def find_problems(jwt: Sequence[Mapping[str, Any]]) -> list[Problem]:
             add(index, "another entry has the same URL")
         seen.add(str(issuer.get("url") or index))
     if len(jwt) > MOST:
-        problems.append(Problem(CODE, f"there are {len(jwt)} issuers; the API server takes {MOST}", remedy))
+        problems.append(Problem(CODE, f"there are {len(jwt)} issuers; the API server takes {MOST}", remedy, path=PATH))
     return problems
 
 

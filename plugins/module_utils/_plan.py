@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils import _cidr, _names
+from ansible_collections.hostplane.cluster.plugins.module_utils import _authentication, _cidr, _names
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import (
     AddressRequest,
     node_block_mask,
@@ -80,6 +80,7 @@ class ClusterRequest:
     dns_domain: str = "cluster.local"
     kubelet_config: Mapping[str, Any] = field(default_factory=dict)
     kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
+    jwt_authenticators: Sequence[Mapping[str, Any]] = ()
     ignore_preflight: Sequence[str] = ()
     kubeconfig: str = ""
 
@@ -114,6 +115,7 @@ class _Planner:
         self.problems += problems
         control_plane = [host for host in hosts if host.role == CONTROL_PLANE]
         self._check_settings(version)
+        self.problems += _authentication.find_problems(request.jwt_authenticators)
         self._check_members(control_plane)
         mirror_host = self._mirror_host()
         endpoint = plan_endpoint(self._endpoint_request(hosts, mirror_host))

@@ -249,6 +249,7 @@ def argument_spec() -> dict[str, t.Any]:
         "dns_domain": {"type": "str", "default": "cluster.local"},
         "kubelet_config": {"type": "dict", "default": {}},
         "kube_proxy_config": {"type": "dict", "default": {}},
+        "jwt_authenticators": {"type": "list", "elements": "dict", "default": []},
         "ignore_preflight": {"type": "list", "elements": "str", "default": []},
         "kubeconfig": {"type": "str", "default": ""},
         "mirror_address": {"type": "str", "default": ""},

@@ -66,7 +66,7 @@ def test_what_is_wrong_is_named(change: Callable[[Any], Any], said: str) -> None
     change(entry)
     found = _authentication.find_problems([entry])
     assert any(said in problem.message for problem in found), found
-    assert all(problem.remedy and problem.path == "jwt[0]" for problem in found)
+    assert all(problem.remedy and problem.path == "cluster_jwt_authenticators[0]" for problem in found)
 
 
 def test_all_problems_come_at_once() -> None:

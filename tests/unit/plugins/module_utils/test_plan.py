@@ -174,6 +174,17 @@ THREE = [host(f"cp-{number}", f"10.9.0.1{number}", "control_plane") for number i
         ({"api_sans": ["https://x"]}, ["api_san_invalid"]),
         ({"kubelet_config": {"maxPods": 5}}, ["setting_owned"]),
         ({"kube_proxy_config": {"clusterCIDR": "10.0.0.0/8"}}, ["setting_owned"]),
+        (
+            {
+                "jwt_authenticators": [
+                    {
+                        "issuer": {"url": "http://login.example.com", "audiences": ["k"]},
+                        "claimMappings": {"username": {"claim": "sub", "prefix": "x:"}},
+                    }
+                ]
+            },
+            ["jwt_authenticator"],
+        ),
         ({"endpoint": "api.example.com"}, ["endpoint_invalid"]),
         ({"endpoint": "10.9.0.300:6443"}, ["endpoint_invalid"]),
         ({"endpoint": "api.example.com:99999"}, ["endpoint_invalid"]),

@@ -119,5 +119,5 @@ def test_hosts_it_can_do_nothing_for(run_module: Run, plane: ControlPlane) -> No
 def test_problems_come_before_any_look(run_module: Run, plane: ControlPlane) -> None:
     wrong = [{"issuer": {"url": "http://a", "audiences": []}, "claimMappings": JWT[0]["claimMappings"]}]
     result = run_module(api_authentication, path=str(plane.path), jwt=wrong)
-    assert [problem["code"] for problem in result["problems"]] == ["JwtAuthenticator"] * 2
+    assert [problem["code"] for problem in result["problems"]] == ["jwt_authenticator"] * 2
     assert "2 problems" in result["msg"]
