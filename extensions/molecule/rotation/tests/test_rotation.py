@@ -58,11 +58,13 @@ def play(playbook: str, *args: str, code: int = 0, **variables: Any) -> str:
 def kill_at(process: subprocess.Popen[str], title: str, occurrence: int, seconds: float) -> None:
     """Kill a run so many seconds after a play has begun for the given time, with all that it started here."""
     assert process.stdout
+    log = []
     for line in process.stdout:
+        log.append(line)
         occurrence -= line.startswith(f"PLAY [{title}]")
         if occurrence == 0:
             break
-    assert occurrence == 0, f"the run ended before {title}"
+    assert occurrence == 0, f"the run ended before {title}:\n{''.join(log[-80:])}"
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
