@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
@@ -17,6 +18,22 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._ready import co
 from ansible_collections.hostplane.cluster.plugins.module_utils._rollout import batches, quorum_after
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+# Kubelets renew their Leases every 10 seconds.
+SILENT_SECONDS = 25
+
+
+def silent_nodes(leases: Iterable[dict[str, Any]]) -> set[str]:
+    """Nodes whose kubelet has not renewed its Lease for a while. The API calls them Ready for most of a minute more.
+
+    Compared with the newest of them and not with a clock, which may be another one.
+    """
+    times = {
+        lease["metadata"]["name"]: datetime.fromisoformat(lease["spec"]["renewTime"].replace("Z", "+00:00"))
+        for lease in leases
+        if (lease.get("spec") or {}).get("renewTime")
+    }
+    newest = max(times.values(), default=None)
+    return {name for name, seen in times.items() if newest and (newest - seen).total_seconds() > SILENT_SECONDS}
 
 
 @dataclass(frozen=True)
@@ -26,13 +43,15 @@ class Member:
     name: str
     control_plane: bool
     ready: bool
+    silent: bool = False
 
     @classmethod
-    def from_node(cls, node: dict[str, Any]) -> Member:
-        """Read one Node object."""
+    def from_node(cls, node: dict[str, Any], silent: Collection[str] = ()) -> Member:
+        """Read one Node object; silent are the names of nodes that have not been heard of."""
         labels = node["metadata"].get("labels") or {}
         ready = condition(node, "Ready").get("status") == "True"
-        return cls(node["metadata"]["name"], CONTROL_PLANE_LABEL in labels, ready)
+        name = node["metadata"]["name"]
+        return cls(name, CONTROL_PLANE_LABEL in labels, ready, name in silent)
 
 
 @dataclass
@@ -85,7 +104,7 @@ def plan_scale(
             for member in staying
             # A node of a control plane without the label is one whose joining was interrupted.
             if member.name in by_node
-            and (not member.ready or (_role(hosts, by_node[member.name]) and not member.control_plane))
+            and (not member.ready or member.silent or (_role(hosts, by_node[member.name]) and not member.control_plane))
         ),
         key=natural_key,
     )
@@ -105,7 +124,8 @@ def plan_scale(
     plan.remove.sort(key=lambda entry: (bool(entry["control_plane"]), entry["node"] in alive))
     plan.batches = _in_batches(plan.remove, sum(not member.control_plane for member in nodes.values()))
     acting = [member for member in staying if member.control_plane and member.ready and member.name in by_node]
-    plan.actor = min((by_node[member.name] for member in acting), key=natural_key, default="")
+    heard = [member for member in acting if not member.silent] or acting
+    plan.actor = min((by_node[member.name] for member in heard), key=natural_key, default="")
     if not plan.actor and not plan.problems:
         plan.problems.append(
             Problem(

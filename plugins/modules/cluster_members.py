@@ -54,7 +54,8 @@ join:
   sample: [worker3]
 suspect:
   description:
-    - Inventory names of hosts whose node is not Ready. One that says it belongs to no cluster has been replaced.
+    - Inventory names of hosts whose node is not Ready, or whose kubelet has renewed no Lease for 25 seconds.
+    - One that says it belongs to no cluster has been replaced.
   returned: success
   type: list
   elements: str
@@ -96,14 +97,15 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import format_report, to_dicts
-from ansible_collections.hostplane.cluster.plugins.module_utils._scale import Member, plan_scale
+from ansible_collections.hostplane.cluster.plugins.module_utils._scale import Member, plan_scale, silent_nodes
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Read the nodes and compare."""
     params = module.params
     api = _kubeapi.KubeApi(params["kubeconfig"])
-    members = [Member.from_node(node) for node in api.items("/api/v1/nodes")]
+    silent = silent_nodes(api.items("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"))
+    members = [Member.from_node(node, silent) for node in api.items("/api/v1/nodes")]
     plan = plan_scale(members, params["hosts"], params["remove"], params["endpoint_host"])
     if plan.problems:
         module.fail_json(

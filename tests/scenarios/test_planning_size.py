@@ -78,11 +78,17 @@ def api_of(names: list[str]) -> Iterator[str]:
         }
         for name in names
     ]
-    answer = json.dumps({"kind": "NodeList", "apiVersion": "v1", "items": nodes}).encode()
+    moment = "2026-01-01T00:00:00.000000Z"
+    leases = [{"metadata": {"name": node["metadata"]["name"]}, "spec": {"renewTime": moment}} for node in nodes]
+    answers = {
+        "/api/v1/nodes": nodes,
+        "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases": leases,
+    }
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/api/v1/nodes" else 404)
+            answer = json.dumps({"kind": "List", "apiVersion": "v1", "items": answers.get(self.path, [])}).encode()
+            self.send_response(200 if self.path in answers else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi
@@ -18,14 +18,25 @@ HOSTS = {
 }
 
 
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+
+
 class Api:
     """A cluster with one node of the inventory and one that nobody knows."""
+
+    # When a node was heard of, in seconds after a time.
+    heard: ClassVar[dict[str, int]] = {}
 
     def __init__(self, kubeconfig: str) -> None:
         if kubeconfig != "/admin.conf":
             raise _kubeapi.KubeApiError(f"{kubeconfig} can't be used")
 
     def items(self, path: str) -> list[dict[str, Any]]:
+        if path == LEASES:
+            return [
+                {"metadata": {"name": name}, "spec": {"renewTime": f"2026-01-01T00:00:{seconds}.000000Z"}}
+                for name, seconds in {"cp1": 58, **self.heard}.items()
+            ]
         assert path == "/api/v1/nodes"
         labels = {"node-role.kubernetes.io/control-plane": ""}
         ready = {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -46,6 +57,16 @@ def test_the_difference_is_told_and_nothing_is_changed(run_module: Run, check_mo
     assert result["changed"] is False
     assert (result["join"], result["remove"], result["actor"]) == (["w1"], [], "cp1")
     assert (result["unknown"], result["nodes"]) == (["stranger"], 2)
+
+
+@pytest.mark.parametrize(("seconds", "suspect"), [(40, []), (20, ["w1"])])
+def test_a_node_that_was_not_heard_of_is_looked_at(
+    run_module: Run, monkeypatch: pytest.MonkeyPatch, seconds: int, suspect: list[str]
+) -> None:
+    monkeypatch.setattr(Api, "heard", {"stranger": seconds})
+    hosts = {**HOSTS, "w1": {**HOSTS["w1"], "name": "stranger"}}
+    result = run_module(cluster_members, kubeconfig="/admin.conf", hosts=hosts)
+    assert (result["suspect"], result["join"], result["actor"]) == (suspect, [], "cp1")
 
 
 def test_all_refusals_come_in_one_report(run_module: Run) -> None:
