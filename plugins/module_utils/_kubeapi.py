@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
-from typing import Any
+from typing import Any, Callable
 
 try:
     from kubernetes import client, config
@@ -90,6 +91,27 @@ class KubeApi:
     def patch(self, path: str, body: dict[str, Any]) -> None:
         """Merge a change into an object."""
         self.call("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+
+class Incomplete(KubeApiError):
+    """The deadline passed; the message lists everything that was still missing."""
+
+
+def wait(deadline: float, introduction: str, missing: Callable[[], list[str]], pause: float = 0.4) -> None:
+    """Ask again until nothing is missing. An API that doesn't answer (yet) counts as missing.
+
+    deadline is a monotonic time, pause is in seconds. Raises Incomplete.
+    """
+    while True:
+        try:
+            lines = missing()
+        except API_ERRORS as exc:
+            lines = [f"the API does not answer: {reason_of(exc)}"]
+        if not lines:
+            return
+        if time.monotonic() > deadline:
+            raise Incomplete(f"{introduction}:\n" + "\n".join(lines))
+        time.sleep(pause)
 
 
 def status_of(exc: BaseException) -> int:

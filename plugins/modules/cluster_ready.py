@@ -92,30 +92,13 @@ seconds:
 
 import os
 import time
-from typing import Any, Callable
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _ready
 
 NAMESPACE = f"/api/v1/namespaces/{_ready.PROBE}"
-
-
-class NotReady(Exception):
-    """The deadline passed; the message lists everything that was still missing."""
-
-
-def wait(deadline: float, missing: Callable[[], list[str]]) -> None:
-    """Ask again until nothing is missing. An API that doesn't answer (yet) counts as missing."""
-    while True:
-        try:
-            lines = missing()
-        except _kubeapi.API_ERRORS as exc:
-            lines = [f"the API does not answer: {_kubeapi.reason_of(exc)}"]
-        if not lines:
-            return
-        if time.monotonic() > deadline:
-            raise NotReady("the cluster is not ready:\n" + "\n".join(lines))
-        time.sleep(0.4)
+NOT_READY = "the cluster is not ready"
 
 
 def not_ready(api: _kubeapi.KubeApi, nodes: list[str], workloads: list[str]) -> list[str]:
@@ -184,11 +167,11 @@ def probe(api: _kubeapi.KubeApi, params: dict[str, Any], fresh: list[str], deadl
         return lines
 
     remove(api)
-    wait(deadline, lambda: left_behind(api))
+    _kubeapi.wait(deadline, NOT_READY, lambda: left_behind(api))
     try:
         for path, body in _ready.probe_objects(params["probe_image"], nodes):
             api.create(path, body)
-        wait(deadline, missing)
+        _kubeapi.wait(deadline, NOT_READY, missing)
     finally:
         remove(api)
     for node in fresh:
@@ -203,7 +186,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "nodes": [], "probed": [], "probes": 0, "seconds": 0.0}
     deadline = start + params["timeout"]
     api = _kubeapi.KubeApi(params["kubeconfig"])
-    wait(deadline, lambda: not_ready(api, params["nodes"], params["workloads"]))
+    _kubeapi.wait(deadline, NOT_READY, lambda: not_ready(api, params["nodes"], params["workloads"]))
     listing = api.items("/api/v1/nodes")
     fresh = {
         "never": [],
@@ -249,8 +232,6 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=_kubeapi.IMPORT_ERROR)
     try:
         module.exit_json(**run(module))
-    except NotReady as exc:
-        module.fail_json(msg=str(exc))
     except _kubeapi.KubeApiError as exc:
         module.fail_json(msg=str(exc))
     except _kubeapi.API_ERRORS as exc:

@@ -83,10 +83,6 @@ KINDS = ("deployment", "daemonset", "statefulset")
 POLL_SECONDS = 0.5
 
 
-class NotTrusted(Exception):
-    """The deadline passed; the message lists everything that was still missing."""
-
-
 def publish(api: _kubeapi.KubeApi, bundle: str, check: bool) -> bool:
     """Put the CAs where new nodes look for them; whether that was a change."""
     text = api.call("GET", CLUSTER_INFO)["data"]["kubeconfig"]
@@ -144,29 +140,16 @@ def restart(api: _kubeapi.KubeApi, references: list[str], mark: str, check: bool
     return done
 
 
-def wait(module: AnsibleModule, deadline: float, missing: Any) -> None:
-    """Ask again until nothing is missing; an API that does not answer counts as missing."""
-    while True:
-        try:
-            lines = missing()
-        except _kubeapi.API_ERRORS as exc:
-            lines = [f"the API does not answer: {_kubeapi.reason_of(exc)}"]
-        if not lines:
-            return
-        if time.monotonic() > deadline:
-            raise NotTrusted(f"not everything trusts the CAs after {module.params['timeout']} s:\n" + "\n".join(lines))
-        time.sleep(POLL_SECONDS)
-
-
 def run(module: AnsibleModule) -> dict[str, Any]:
     """Publish, wait for the pods' source of CAs, restart, wait for the pods."""
     params, check = module.params, module.check_mode
     deadline = time.monotonic() + params["timeout"]
+    late = f"not everything trusts the CAs after {params['timeout']} s"
     api = _kubeapi.KubeApi(params["kubeconfig"])
     bundle = params["ca"]
     published = publish(api, bundle, check)
     if not check:
-        wait(module, deadline, lambda: unpublished(api, bundle))
+        _kubeapi.wait(deadline, late, lambda: unpublished(api, bundle), POLL_SECONDS)
     references = params["workloads"] + (others(api) if params["restart_all"] else [])
     restarted = restart(api, references, _ca.trust_id(_x509.certificates_in(bundle)), check)
 
@@ -175,7 +158,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return [line for line in lines if line]
 
     if not check:
-        wait(module, deadline, incomplete)
+        _kubeapi.wait(deadline, late, incomplete, POLL_SECONDS)
     lines = [*(["configmap kube-public/cluster-info"] if published else []), *restarted]
     return {
         "changed": bool(lines),
@@ -204,7 +187,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=_kubeapi.IMPORT_ERROR)
     try:
         result = run(module)
-    except (NotTrusted, _kubeapi.KubeApiError) as exc:
+    except _kubeapi.KubeApiError as exc:
         module.fail_json(msg=str(exc))
     except _kubeapi.API_ERRORS as exc:
         module.fail_json(msg=f"the API refused or did not answer: {_kubeapi.reason_of(exc)}")
