@@ -78,7 +78,8 @@ def cluster(lab: Lab, mirror: object) -> Cluster:
     with CommandLines() as lines:
         lab.podman("stop", "--time=0", lab.container("worker2"))
         first = lab.create(inventory, *LOUD)
-        assert lab.unhealthy("cp1", "worker1") == [], first.log[-6000:]
+        wrong = lab.unhealthy("cp1", "worker1")
+        assert wrong == [], "\n".join([*wrong, first.log[-6000:]])
         before = [lab.processes(node) for node in ("cp1", "worker1")]
         lab.play(inventory, "lab").succeeded()
         second = lab.create(inventory, *LOUD).succeeded()

@@ -239,8 +239,18 @@ class Lab:
     def api(self) -> client.CoreV1Api:
         return client.CoreV1Api(config.new_client_from_config(str(self.directory / "admin.conf")))
 
-    def unhealthy(self, *members: str) -> list[str]:
-        """What keeps the cluster from being one that works; every node must be Ready and proven by probe pods."""
+    def unhealthy(self, *members: str, patience: float = 60) -> list[str]:
+        """What keeps the cluster from being one that works, for `patience` seconds at least.
+
+        The kubelet tells of its static pods a little later than it runs them.
+        """
+        deadline = time.monotonic() + patience
+        while (wrong := self._wrong(*members)) and time.monotonic() < deadline:
+            time.sleep(1)
+        return wrong
+
+    def _wrong(self, *members: str) -> list[str]:
+        """Every node must be Ready and proven by probe pods, every pod must be ready."""
         wrong = []
         nodes = {node.metadata.name: node for node in self.api().list_node().items}
         if sorted(nodes) != sorted(members):
