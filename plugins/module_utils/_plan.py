@@ -11,20 +11,14 @@ Pure: nothing is looked up and nothing is remembered, and the order of the input
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils import _authentication, _cidr, _names
-from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import (
-    AddressRequest,
-    node_block_mask,
-    plan_addresses,
-)
-from ansible_collections.hostplane.cluster.plugins.module_utils._node_addresses import Fixed, Node
+from ansible_collections.hostplane.cluster.plugins.module_utils import _authentication, _names
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import node_block_mask
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_advice import advise
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import (
-    DEFAULT_PORT,
     MANAGED,
     EndpointRequest,
     plan_endpoint,
@@ -37,52 +31,14 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts impo
     Host,
     read_hosts,
 )
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_networks import endpoint_ranges, plan_networks
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_pools import KUBELET_OWNED, owned_settings
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_request import PREFIX, ClusterRequest
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
-PREFIX = "cluster_"
 # Settings that follow from the plan and would contradict it, and the variable to set instead.
 CLUSTER_KUBELET_OWNED = {**KUBELET_OWNED, "maxPods": "cluster_max_pods"}
 KUBE_PROXY_OWNED = {"clusterCIDR": "cluster_pod_cidr"}
-
-
-@dataclass(frozen=True)
-class ClusterRequest:
-    """The operator's settings; every field is an option of the module cluster_plan."""
-
-    name: str
-    kubernetes_version: str
-    mirror_address: str = ""
-    mirror_prefix: str = ""
-    hosts: Sequence[Mapping[str, Any]] = ()
-    releases: Sequence[str] = ()
-    release: Mapping[str, Any] = field(default_factory=dict)
-    lock: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    existing: Mapping[str, Any] = field(default_factory=dict)
-    pod_cidr: str = "10.244.0.0/16"
-    service_cidr: str = "10.96.0.0/20"
-    node_cidrs: Sequence[str] = ()
-    peer_cidrs: Sequence[str] = ()
-    lan_cidrs: Sequence[str] = ()
-    bridge_cidrs: Sequence[str] = ()
-    taken_cidrs: Sequence[str] = ()
-    other_clusters: Sequence[Mapping[str, Any]] = ()
-    max_pods: int = 110
-    max_nodes: int = 0
-    endpoint: str = ""
-    balancer: str = "none"
-    vip: str = ""
-    balancer_port: int = DEFAULT_PORT
-    vrrp_id: int = 0
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    api_sans: Sequence[str] = ()
-    cni: str = "flannel"
-    dns_domain: str = "cluster.local"
-    kubelet_config: Mapping[str, Any] = field(default_factory=dict)
-    kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
-    jwt_authenticators: Sequence[Mapping[str, Any]] = ()
-    ignore_preflight: Sequence[str] = ()
-    kubeconfig: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +77,8 @@ class _Planner:
         endpoint = plan_endpoint(self._endpoint_request(hosts, mirror_host))
         self.problems += endpoint.problems
         managed = endpoint.balancer["mode"] == MANAGED
-        networks = self._networks(hosts, endpoint.host, mirror_host)
+        networks, problems = plan_networks(request, hosts, endpoint.host, mirror_host)
+        self.problems += problems
         bundle = BundlePlan(version, request.cni, {host.arch for host in hosts}, request.release, request.lock, managed)
         self.problems += bundle.problems()
         plan: dict[str, Any] = {
@@ -214,9 +171,7 @@ class _Planner:
 
     def _endpoint_request(self, hosts: Sequence[Host], mirror_host: str) -> EndpointRequest:
         request = self.request
-        # What is wrong with a range itself is reported with the address plan.
-        ranges = {label: [item for text in texts if (item := _cidr.read_range(text, "", label, "")[0])]
-                  for label, texts in self._ranges().items()}  # fmt: skip
+        homes, foreign = endpoint_ranges(request)
         return EndpointRequest(
             endpoint=request.endpoint,
             existing=str(request.existing.get("endpoint") or ""),
@@ -225,58 +180,10 @@ class _Planner:
             port=request.balancer_port,
             vrrp_id=request.vrrp_id,
             hosts=hosts,
-            homes=ranges.pop("node range"),
-            foreign=[item for items in ranges.values() for item in items],
+            homes=homes,
+            foreign=foreign,
             mirror_host=mirror_host,
         )
-
-    def _ranges(self) -> dict[str, list[str]]:
-        request = self.request
-        ranges = {
-            "node range": list(request.node_cidrs),
-            "pod range": [request.pod_cidr],
-            "service range": [request.service_cidr],
-            "peer range": list(request.peer_cidrs),
-        }
-        for cluster in request.other_clusters:
-            name = cluster.get("name") or "?"
-            ranges[f"pod range of cluster {name}"] = [str(cluster.get("pod_cidr") or "")]
-            ranges[f"routed service range of cluster {name}"] = (
-                [str(cluster.get("service_cidr") or "")] if cluster.get("routed") else []
-            )
-        return ranges
-
-    def _networks(self, hosts: Sequence[Host], endpoint_host: str, mirror_host: str) -> dict[str, Any]:
-        request = self.request
-        # What is also a node's or the virtual address is checked there.
-        addresses = {host.address for host in hosts} | {request.vip}
-        fixed = [
-            Fixed(label, address, path)
-            for label, address, path in (
-                ("API endpoint", endpoint_host, f"{PREFIX}endpoint"),
-                ("mirror", mirror_host, "mirror_address"),
-            )
-            if address and address not in addresses
-        ]
-        networks, problems = plan_addresses(
-            AddressRequest(
-                pod_cidr=request.pod_cidr,
-                service_cidr=request.service_cidr,
-                node_cidrs=request.node_cidrs,
-                peer_cidrs=request.peer_cidrs,
-                lan_cidrs=request.lan_cidrs,
-                bridge_cidrs=request.bridge_cidrs,
-                taken_cidrs=request.taken_cidrs,
-                other_clusters=request.other_clusters,
-                nodes=[Node(host.inventory_name, host.address) for host in hosts],
-                fixed=fixed,
-                max_pods=request.max_pods,
-                max_nodes=request.max_nodes,
-                prefix=PREFIX,
-            )
-        )
-        self.problems += problems
-        return networks
 
 
 def plan_cluster(request: ClusterRequest) -> ClusterPlan:

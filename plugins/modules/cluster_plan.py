@@ -16,6 +16,7 @@ description:
     never fails.
   - Computes only. It contacts no host, and the order of its input does not matter.
 extends_documentation_fragment:
+  - hostplane.cluster.cluster_inventory
   - hostplane.cluster.networks
   - hostplane.cluster.endpoint
   - hostplane.cluster.cluster_settings
@@ -31,46 +32,6 @@ attributes:
         difference.
     support: full
 options:
-  name:
-    description: Name of the cluster. At most 63 letters, digits and C(-).
-    type: str
-    required: true
-  kubernetes_version:
-    description: The release, such as V(1.36.3).
-    type: str
-    required: true
-  hosts:
-    description:
-      - The hosts, best from the filter P(hostplane.cluster.cluster_hosts#filter).
-      - Keys are C(inventory_hostname), C(role) (V(control_plane) or V(worker)), C(pools), C(ansible_host),
-        C(node_address), C(node_name), C(node_name_rule), C(node_arch), C(node_labels), C(node_taints),
-        C(node_max_pods), C(node_kubelet_config), C(node_reserved), C(node_cpu_policy), C(node_state) and C(errors), a
-        dictionary of variables that could not be evaluated. Only the first two are required.
-      - Their values are checked by the plan and not by the module's arguments, so that all mistakes are reported at
-        once.
-    type: list
-    elements: dict
-    required: true
-  releases:
-    description: Versions that are known. Empty means that O(kubernetes_version) is not checked.
-    type: list
-    elements: str
-    default: []
-  release:
-    description: The catalogue's entry for O(kubernetes_version), which names the images. Empty means those in O(lock).
-    type: dict
-    default: {}
-  lock:
-    description: The content of the bundle's C(lock.json) by architecture. Empty when there is no bundle yet.
-    type: dict
-    default: {}
-  existing:
-    description:
-      - What the existing cluster says about itself. Empty when there is none.
-      - Keys are C(version), C(pod_cidr), C(service_cidr), C(node_mask), C(cni), C(dns_domain) and C(endpoint); what
-        is missing is not compared. With O(endpoint) empty the plan keeps the existing endpoint.
-    type: dict
-    default: {}
   previous:
     description: The plan to compare with in a difference; V({}) when there is none. See the attribute C(diff_mode).
     type: dict
@@ -223,37 +184,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.yaml import HAS_YAML, yaml_dump
-from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import network_arguments
-from ansible_collections.hostplane.cluster.plugins.module_utils._plan import ClusterRequest, plan_cluster
-from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import endpoint_arguments
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan import plan_cluster
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_request import ClusterRequest, cluster_arguments
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import format_report, to_dicts
 
 
 def argument_spec() -> dict[str, t.Any]:
     return {
-        "name": {"type": "str", "required": True},
-        "kubernetes_version": {"type": "str", "required": True},
-        "hosts": {"type": "list", "elements": "dict", "required": True},
-        "releases": {"type": "list", "elements": "str", "default": []},
-        "release": {"type": "dict", "default": {}},
-        "lock": {"type": "dict", "default": {}},
-        "existing": {"type": "dict", "default": {}},
+        **cluster_arguments(),
         "previous": {"type": "dict"},
-        "pod_cidr": {"type": "str", "default": "10.244.0.0/16"},
-        "service_cidr": {"type": "str", "default": "10.96.0.0/20"},
-        **network_arguments(),
-        **endpoint_arguments(),
-        "facts": {"type": "dict", "default": {}},
-        "api_sans": {"type": "list", "elements": "str", "default": []},
-        "cni": {"type": "str", "default": "flannel"},
-        "dns_domain": {"type": "str", "default": "cluster.local"},
-        "kubelet_config": {"type": "dict", "default": {}},
-        "kube_proxy_config": {"type": "dict", "default": {}},
-        "jwt_authenticators": {"type": "list", "elements": "dict", "default": []},
-        "ignore_preflight": {"type": "list", "elements": "str", "default": []},
-        "kubeconfig": {"type": "str", "default": ""},
-        "mirror_address": {"type": "str", "default": ""},
-        "mirror_prefix": {"type": "str", "default": ""},
         "fail_on_problems": {"type": "bool", "default": True},
     }
 

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import basic
-from ansible_collections.hostplane.cluster.plugins.doc_fragments import cluster_settings, endpoint, networks
+from ansible_collections.hostplane.cluster.plugins.doc_fragments import (
+    cluster_inventory,
+    cluster_settings,
+    endpoint,
+    networks,
+)
 from ansible_collections.hostplane.cluster.plugins.modules import cluster_plan, plan_report
 
 
@@ -136,7 +141,7 @@ def test_plan_report_without_findings(run: Runner) -> None:
 
 @pytest.mark.parametrize("module", [cluster_plan, plan_report])
 def test_every_option_is_in_the_documentation(module: Any) -> None:
-    fragments = (cluster_settings, endpoint, networks)
+    fragments = (cluster_inventory, cluster_settings, endpoint, networks)
     texts = [module.DOCUMENTATION, *(fragment.ModuleDocFragment.DOCUMENTATION for fragment in fragments)]
     for option in module.argument_spec():
         assert any(f"\n  {option}:\n" in text for text in texts)

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+"""What the operator wants of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import network_arguments
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import DEFAULT_PORT, endpoint_arguments
+
+PREFIX = "cluster_"
+
+
+@dataclass(frozen=True)
+class ClusterRequest:
+    """The operator's settings; every field is an option of the module cluster_plan."""
+
+    name: str
+    kubernetes_version: str
+    mirror_address: str = ""
+    mirror_prefix: str = ""
+    hosts: Sequence[Mapping[str, Any]] = ()
+    releases: Sequence[str] = ()
+    release: Mapping[str, Any] = field(default_factory=dict)
+    lock: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    existing: Mapping[str, Any] = field(default_factory=dict)
+    pod_cidr: str = "10.244.0.0/16"
+    service_cidr: str = "10.96.0.0/20"
+    node_cidrs: Sequence[str] = ()
+    peer_cidrs: Sequence[str] = ()
+    lan_cidrs: Sequence[str] = ()
+    bridge_cidrs: Sequence[str] = ()
+    taken_cidrs: Sequence[str] = ()
+    other_clusters: Sequence[Mapping[str, Any]] = ()
+    max_pods: int = 110
+    max_nodes: int = 0
+    endpoint: str = ""
+    balancer: str = "none"
+    vip: str = ""
+    balancer_port: int = DEFAULT_PORT
+    vrrp_id: int = 0
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    api_sans: Sequence[str] = ()
+    cni: str = "flannel"
+    dns_domain: str = "cluster.local"
+    kubelet_config: Mapping[str, Any] = field(default_factory=dict)
+    kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
+    jwt_authenticators: Sequence[Mapping[str, Any]] = ()
+    ignore_preflight: Sequence[str] = ()
+    kubeconfig: str = ""
+
+
+def cluster_arguments() -> dict[str, Any]:
+    """Arguments of the module cluster_plan, the fields of the request."""
+    return {
+        "name": {"type": "str", "required": True},
+        "kubernetes_version": {"type": "str", "required": True},
+        "hosts": {"type": "list", "elements": "dict", "required": True},
+        "releases": {"type": "list", "elements": "str", "default": []},
+        "release": {"type": "dict", "default": {}},
+        "lock": {"type": "dict", "default": {}},
+        "existing": {"type": "dict", "default": {}},
+        "pod_cidr": {"type": "str", "default": "10.244.0.0/16"},
+        "service_cidr": {"type": "str", "default": "10.96.0.0/20"},
+        **network_arguments(),
+        **endpoint_arguments(),
+        "facts": {"type": "dict", "default": {}},
+        "api_sans": {"type": "list", "elements": "str", "default": []},
+        "cni": {"type": "str", "default": "flannel"},
+        "dns_domain": {"type": "str", "default": "cluster.local"},
+        "kubelet_config": {"type": "dict", "default": {}},
+        "kube_proxy_config": {"type": "dict", "default": {}},
+        "jwt_authenticators": {"type": "list", "elements": "dict", "default": []},
+        "ignore_preflight": {"type": "list", "elements": "str", "default": []},
+        "kubeconfig": {"type": "str", "default": ""},
+        "mirror_address": {"type": "str", "default": ""},
+        "mirror_prefix": {"type": "str", "default": ""},
+    }
