@@ -88,10 +88,16 @@ def image_inputs(recipe: JSON, arch: str, programs: t.Mapping[str, Program], bas
     return _oci.digest_of(_oci.canonical_json(inputs))
 
 
+def image_names(release: JSON, source: str) -> list[str]:
+    """The images that a bundle can have. What has no recipe is only published, so source mode goes without it."""
+    return sorted(name for name, entry in release["images"].items() if source == "upstream" or entry.get("recipe"))
+
+
 def missing_programs(release: JSON, programs: t.Mapping[str, Program], bases: t.Mapping[str, Program]) -> list[str]:
     """What the recipes of source mode name and nobody has."""
     missing = {name for name in release["files"] if name not in programs}
-    for image in release["images"].values():
+    for name in image_names(release, "source"):
+        image = release["images"][name]
         missing |= set(image["recipe"]["files"].values()) - set(programs)
         base = image["recipe"].get("base", "")
         if base not in ("", "static") and base not in bases:
@@ -165,6 +171,11 @@ def files_layers(release: JSON, programs: t.Mapping[str, Program]) -> list[JSON]
     return [{**programs[name].entry, "annotations": {_oci.TITLE: name}} for name in sorted(release["files"])]
 
 
+def _locked(image: JSON, entry: JSON) -> JSON:
+    addon = {"addon": image["addon"]} if image.get("addon") else {}
+    return {"digest": entry["digest"], "size": entry["size"], **addon}
+
+
 def lock_document(
     release: JSON,
     arch: str,
@@ -184,7 +195,7 @@ def lock_document(
         "arch": arch,
         "source": source,
         "files": files,
-        "images": {name: {"digest": entry["digest"], "size": entry["size"]} for name, entry in images.items()},
+        "images": {name: _locked(release["images"][name], entry) for name, entry in images.items()},
         "files_manifest": files_manifest,
     }
 

@@ -72,6 +72,17 @@ class Mirror:
             options["address"], options["prefix"], options["username"], options["password"], options["ca"], timeout
         )
 
+    def has_manifest(self, repository: str, reference: str) -> bool:
+        """Whether the mirror has an image; that it is not there is no error."""
+        try:
+            self._get(f"{repository}/manifests/{reference}", MANIFEST_TYPES).close()
+        except MirrorError as exc:
+            cause = exc.__cause__
+            if isinstance(cause, urllib.error.HTTPError) and cause.code == 404:
+                return False
+            raise
+        return True
+
     def open_blob(self, repository: str, digest: str) -> Any:
         """A readable stream of one blob; the caller verifies the digest."""
         return self._get(f"{repository}/blobs/{digest}", "application/octet-stream")

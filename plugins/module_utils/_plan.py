@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _authentication, _names
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import node_block_mask
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_addons import selected_addons
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_advice import advise
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import (
     MANAGED,
@@ -79,7 +80,9 @@ class _Planner:
         managed = endpoint.balancer["mode"] == MANAGED
         networks, problems = plan_networks(request, hosts, endpoint.host, mirror_host)
         self.problems += problems
-        bundle = BundlePlan(version, request.cni, {host.arch for host in hosts}, request.release, request.lock, managed)
+        addons = selected_addons(request)
+        arches = {host.arch for host in hosts}
+        bundle = BundlePlan(version, request.cni, arches, request.release, request.lock, managed, addons)
         self.problems += bundle.problems()
         plan: dict[str, Any] = {
             "cluster": {

@@ -32,6 +32,14 @@ CNI_REPOSITORIES = {
         "flannel_cni": "ghcr.io/flannel-io/flannel-cni-plugin",
     }
 }
+# Only where the cluster's settings ask for it, and pulled only by the nodes that run it.
+ADDON_REPOSITORIES: dict[str, dict[str, str]] = {
+    "metallb": {
+        "metallb_controller": "quay.io/metallb/controller",
+        "metallb_speaker": "quay.io/metallb/speaker",
+    },
+    "traefik": {"traefik": "docker.io/library/traefik"},
+}
 # Only where the control planes balance the API themselves. Whoever publishes them, the last component names them.
 BALANCER_IMAGES = ("haproxy", "keepalived")
 # CoreDNS may be scheduled on any node that takes pods.
@@ -82,6 +90,7 @@ class BundlePlan:
         release: Mapping[str, Any],
         lock: Mapping[str, Mapping[str, Any]],
         balancer: bool = False,
+        addons: Iterable[str] = (),
     ) -> None:
         self.version = version
         self.architectures = sorted(architectures)
@@ -89,7 +98,10 @@ class BundlePlan:
         self.lock = {arch: lock[arch] for arch in self.architectures if lock.get(arch)}
         # No lock at all means that there is no bundle yet; a lock for some architectures only that one was forgotten.
         self.locked = bool(lock) and any(lock.values())
+        self.addons = {key: addon for addon in sorted(set(addons)) for key in ADDON_REPOSITORIES.get(addon, {})}
         self.repositories = {**REPOSITORIES, **CNI_REPOSITORIES.get(cni, {})}
+        for key, addon in self.addons.items():
+            self.repositories[key] = ADDON_REPOSITORIES[addon][key]
         self.balancer = BALANCER_IMAGES if balancer else ()
         self.names = self._image_names()
 
@@ -108,7 +120,8 @@ class BundlePlan:
         return {key: newest[repo] for key, repo in sorted(self.repositories.items()) if repo in newest}
 
     def images(self) -> dict[str, Any]:
-        cni = [key for key in self.names if key not in REPOSITORIES and key not in BALANCER_IMAGES]
+        others = {*REPOSITORIES, *BALANCER_IMAGES, *self.addons}
+        cni = [key for key in self.names if key not in others]
         roles = {"control_plane": [*_CONTROL_PLANE, *_EVERYWHERE, *cni, *self.balancer], "worker": [*_EVERYWHERE, *cni]}
         return {
             **self.names,
@@ -165,6 +178,13 @@ class BundlePlan:
             for key, repository in sorted(self.repositories.items()):
                 name = self.names.get(key, repository)
                 if not (images.get(name) or {}).get("digest"):
+                    if key in self.addons:
+                        add("addon_missing",
+                            f"The mirror has no image {name} for {arch}, which the addon {self.addons[key]} needs.",
+                            f"Run the bundle playbook for {self.version} and {arch} again, then the mirror playbook "
+                            f"with {self.addons[key]} in mirror_addons. What can't be built from source is only in "
+                            "a bundle with bundle_source: upstream.")  # fmt: skip
+                        continue
                     add("lock_image_missing", f"The bundle for {arch} lacks the image {name}.")
             for name in sorted(name for names in PROGRAMS.values() for name in names):
                 if not (files.get(name) or {}).get("sha256"):

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -96,13 +97,30 @@ def _load(layout: Layout, entry: JSON, problems: list[str]) -> Manifest:
     return Manifest(entry["digest"], media_type, data, () if inner else tuple(map(blob_of, children(found))), inner)
 
 
-def artifacts_of(layout: Layout, prefix: str) -> list[Artifact]:
+def left_out(layout: Layout, addons: t.Collection[str] | None) -> set[str]:
+    """The images of the layout's lock that belong to addons which are not wanted; None wants all of them."""
+    if addons is None:
+        return set()
+    try:
+        with open(os.path.join(layout.path, "lock.json"), encoding="utf-8") as stream:
+            images = json.load(stream)["images"]
+        return {name for name, entry in images.items() if entry.get("addon") and entry["addon"] not in addons}
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise PushError(
+            [f"{layout.path}/lock.json is not readable ({error}): run the bundle playbook again"]
+        ) from error
+
+
+def artifacts_of(layout: Layout, prefix: str, addons: t.Collection[str] | None = None) -> list[Artifact]:
     """Everything that the layout names; it is an error when anything of it is missing."""
+    skipped = left_out(layout, addons)
     problems: list[str] = []
     result: list[Artifact] = []
     try:
         for name, entry in layout.by_name().items():
-            if name:
+            if name and name not in skipped:
                 result.append(Artifact(name, *target(name, prefix), _load(layout, entry, problems)))
     except OSError as error:
         problems = problems or [f"{error.filename}: {error.strerror}: run the bundle playbook again"]
@@ -121,11 +139,11 @@ def _platform(manifest: Manifest) -> dict[str, str]:
     return {key: config[key] for key in ("architecture", "os", "variant") if config.get(key)}
 
 
-def combine(layouts: t.Sequence[Layout], prefix: str) -> list[Artifact]:
+def combine(layouts: t.Sequence[Layout], prefix: str, addons: t.Collection[str] | None = None) -> list[Artifact]:
     """Join bundles of several architectures: a name that they share becomes an index of their images."""
     named: dict[str, list[Artifact]] = {}
     for layout in layouts:
-        for artifact in artifacts_of(layout, prefix):
+        for artifact in artifacts_of(layout, prefix, addons):
             same = named.setdefault(artifact.name, [])
             if all(other.manifest.digest != artifact.manifest.digest for other in same):
                 same.append(artifact)

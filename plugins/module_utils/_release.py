@@ -24,11 +24,12 @@ BUILTIN_BASES = ("", "static")
 # Docker Hub's registry does not answer under the name that its images carry.
 _REGISTRY_HOSTS = {"docker.io": "registry-1.docker.io"}
 _BUILD_KEYS = {
-    "component", "gomod", "source", "binaries", "cgo", "tags", "ldflags", "suite", "packages", "minutes",
+    "addon", "component", "gomod", "source", "binaries", "cgo", "tags", "ldflags", "suite", "packages", "minutes",
 }  # fmt: skip
 _FILE_KEYS = {"component", "mode", "upstream", "from_image"}
 _RECIPE_KEYS = {"base", "files", "env", "entrypoint", "cmd", "user"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ADDON = re.compile(r"[a-z][a-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _IMAGE = re.compile(r"[a-z0-9.-]+\.[a-z]+(/[a-z0-9._-]+)+:[A-Za-z0-9_][A-Za-z0-9._-]*")
 
@@ -138,11 +139,21 @@ def _check_file(name: str, entry: Mapping[str, t.Any], made: set[str], images: J
     return problems
 
 
-def _check_image(name: str, entry: Mapping[str, t.Any], made: set[str], builds: JSON) -> list[str]:
+def _check_addon(where: str, entry: Mapping[str, t.Any], build: str, builds: JSON) -> list[str]:
+    """What only one addon needs must not be the way to another one, or to what every cluster has."""
+    owner = builds.get(build, {}).get("addon")
+    if owner and owner != entry.get("addon"):
+        return [f"{where}: build {build} is of the addon {owner}, so this needs addon: {owner}"]
+    return []
+
+
+def _check_image(name: str, entry: Mapping[str, t.Any], made: Mapping[str, str], builds: JSON) -> list[str]:
     where = f"images.{name}"
-    problems = _unknown_keys(where, entry, {"component", "recipe"})
+    problems = _unknown_keys(where, entry, {"addon", "component", "recipe"})
     if not _IMAGE.fullmatch(name):
         problems.append(f"{where}: must be a full name with registry and tag, such as registry.k8s.io/pause:3.10.2")
+    if entry.get("addon") and "recipe" not in entry:
+        return problems
     recipe = entry.get("recipe")
     if not isinstance(recipe, Mapping):
         return [*problems, f"{where}.recipe: must be a mapping with files and entrypoint"]
@@ -156,6 +167,8 @@ def _check_image(name: str, entry: Mapping[str, t.Any], made: set[str], builds: 
         problems.append(f"{where}.recipe.files: must name at least one file")
         return problems
     problems += [f"{where}.recipe.files: {src} is made by no build" for src in files.values() if src not in made]
+    for build in sorted({base, *(made[src] for src in files.values() if src in made)}):
+        problems += _check_addon(where, entry, build, builds)
     problems += [f"{where}.recipe.files: {dst} must be an absolute path" for dst in files if not dst.startswith("/")]
     return problems
 
@@ -177,6 +190,10 @@ def validate(document: t.Any, version: str, exists: t.Callable[[str], bool]) -> 
         for name, entry in entries.items():
             if entry.get("component") not in components:
                 problems.append(f"{section}.{name}.component: {entry.get('component')!r} is not among the components")
+    for section, entries in (("builds", builds), ("images", images)):
+        for name, entry in entries.items():
+            if "addon" in entry and not (isinstance(entry["addon"], str) and _ADDON.fullmatch(entry["addon"])):
+                problems.append(f"{section}.{name}.addon: must be a name such as metallb")
     made: dict[str, str] = {}
     for name, entry in builds.items():
         problems += _check_build(name, entry, exists)
@@ -187,7 +204,7 @@ def validate(document: t.Any, version: str, exists: t.Callable[[str], bool]) -> 
     for name, entry in files.items():
         problems += _check_file(name, entry, set(made), images)
     for name, entry in images.items():
-        problems += _check_image(name, entry, set(made), builds)
+        problems += _check_image(name, entry, made, builds)
     return problems
 
 

@@ -143,13 +143,13 @@ def image_entry(
     layout: _oci.Layout, params: dict[str, t.Any], sources: Sources, name: str, make: bool
 ) -> tuple[bool, t.Any]:
     """Whether an image is new, and its entry in the index (None when it would have to be made first)."""
-    recipe = params["release"]["images"][name]["recipe"]
     present = layout.by_name().get(name)
     if sources.images:
         wanted = sources.images.by_name()[name]
         if present and present["digest"] == wanted["digest"] and layout.complete(present):
             return False, present
         return True, _bundle.copy_image(layout, sources.images, name, wanted) if make else None
+    recipe = params["release"]["images"][name]["recipe"]
     base = sources.bases.get(recipe.get("base", ""))
     inputs = _bundle.image_inputs(recipe, params["arch"], sources.programs, base)
     if present and present.get("annotations", {}).get(_bundle.INPUTS) == inputs and layout.complete(present):
@@ -170,15 +170,15 @@ def fill(layout: _oci.Layout, params: dict[str, t.Any], sources: Sources) -> dic
     release, arch = params["release"], params["arch"]
     tag = f"{release['version']}-{arch}"
     layout.init()
+    kind = "upstream" if sources.images else "source"
     entries, made = {}, []
-    for name in sorted(release["images"]):
+    for name in _bundle.image_names(release, kind):
         new, entries[name] = image_entry(layout, params, sources, name, True)
         made += [name] if new else []
     layers = _bundle.files_layers(release, sources.programs)
     for layer in layers:
         layout.take_file(sources.programs[layer["annotations"][_oci.TITLE]].path, layer)
     files = artifact(layout, _oci.ARTIFACT_FILES, layers, f"files:{tag}")
-    kind = "upstream" if sources.images else "source"
     lock = _bundle.lock_document(release, arch, kind, sources.programs, entries, files["digest"])
     data = _bundle.pretty(lock)
     layer = layout.put(data, _bundle.MEDIA_LOCK, annotations={_oci.TITLE: "lock.json"})
@@ -194,12 +194,13 @@ def fill(layout: _oci.Layout, params: dict[str, t.Any], sources: Sources) -> dic
 def predict(layout: _oci.Layout, params: dict[str, t.Any], sources: Sources) -> dict[str, t.Any]:
     """What fill() would do, without doing it."""
     release = params["release"]
-    found = {name: image_entry(layout, params, sources, name, False) for name in sorted(release["images"])}
+    kind = "upstream" if sources.images else "source"
+    names = _bundle.image_names(release, kind)
+    found = {name: image_entry(layout, params, sources, name, False) for name in names}
     made = [name for name, (new, entry) in found.items() if new]
     layers = _bundle.files_layers(release, sources.programs)
     manifest = _oci.digest_of(_oci.canonical_json(_oci.artifact_manifest(_oci.ARTIFACT_FILES, layers)))
     entries = {name: entry for name, (new, entry) in found.items() if entry}
-    kind = "upstream" if sources.images else "source"
     lock = _bundle.lock_document(release, params["arch"], kind, sources.programs, entries, manifest)
     texts = {"lock.json": lock, "sbom.cdx.json": _bundle.sbom_document(release, lock, sources.manifests)}
     changed = (

@@ -73,7 +73,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 locks:
-  description: Architecture to lock.
+  description: Architecture to lock, without the images of addons that the mirror was not given.
   returned: always
   type: dict
   sample: {amd64: {release: 1.36.3, arch: amd64, files: {}, images: {}}}
@@ -110,6 +110,17 @@ def read_lock(mirror: Mirror, repository: str, release: str, arch: str) -> dict[
     return dict(lock)
 
 
+def without_missing_addons(mirror: Mirror, lock: dict[str, Any]) -> dict[str, Any]:
+    """The lock as far as the mirror holds it: images of addons may have been left out when it was filled."""
+    images = lock.get("images") or {}
+    missing = [
+        name
+        for name, entry in sorted(images.items())
+        if entry.get("addon") and not mirror.has_manifest(name.rpartition(":")[0], entry["digest"])
+    ]
+    return {**lock, "images": {name: entry for name, entry in images.items() if name not in missing}}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -127,7 +138,8 @@ def main() -> None:
     for arch in sorted(set(params["architectures"])):
         try:
             mirror = Mirror.from_options(params["mirror"], params["timeout"])
-            locks[arch] = read_lock(mirror, params["repository"], params["release"], arch)
+            lock = read_lock(mirror, params["repository"], params["release"], arch)
+            locks[arch] = without_missing_addons(mirror, lock)
         except MirrorError as exc:
             problems.append(
                 {

@@ -32,6 +32,12 @@ options:
     description: What is put before every repository, such as a Harbor project with its slash, V(hostplane/).
     type: str
     default: ""
+  addons:
+    description:
+      - Push the images of only these addons, and everything that belongs to none. Without it everything is pushed.
+      - Which image belongs to which addon is told by the bundle's C(lock.json).
+    type: list
+    elements: str
   username:
     description: User who may push.
     type: str
@@ -125,7 +131,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._registry import
 
 def reconcile(module: AnsibleModule) -> dict:
     options = module.params
-    artifacts = combine([Layout(path) for path in options["layouts"]], options["prefix"])
+    artifacts = combine([Layout(path) for path in options["layouts"]], options["prefix"], options["addons"])
     stored: dict[str, str | None] = {}
     try:
         registry = Registry(options["registry"], options["username"], options["password"], options["ca_file"])
@@ -162,6 +168,7 @@ def main() -> None:
             "layouts": {"type": "list", "elements": "path", "required": True},
             "registry": {"type": "str", "required": True},
             "prefix": {"type": "str", "default": ""},
+            "addons": {"type": "list", "elements": "str"},
             "username": {"type": "str", "default": ""},
             "password": {"type": "str", "default": "", "no_log": True},
             "ca_file": {"type": "path", "default": ""},

@@ -130,10 +130,14 @@ class Site:
         self.answers[f"/v2/{repository}/blobs/sha256:{digest}"] = Answer(body=data)
         return digest
 
-    def add_artifact(self, repository: str, tag: str, data: bytes) -> None:
-        """Serve an artifact of one layer."""
+    def add_artifact(self, repository: str, tag: str, data: bytes) -> str:
+        """Serve an artifact of one layer, by its tag and by its digest, which is returned."""
         manifest = {"layers": [{"digest": "sha256:" + self.add_blob(repository, data)}]}
-        self.answers[f"/v2/{repository}/manifests/{tag}"] = Answer(body=json.dumps(manifest).encode())
+        body = json.dumps(manifest).encode()
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        for reference in (tag, digest):
+            self.answers[f"/v2/{repository}/manifests/{reference}"] = Answer(body=body)
+        return digest
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

@@ -48,6 +48,17 @@ def test_lock_has_what_hosts_need() -> None:
     }
 
 
+def test_source_mode_goes_without_what_is_only_published() -> None:
+    published = {"component": "runc", "addon": "extra"}
+    release = {**RELEASE, "images": {**RELEASE["images"], "example.org/q:1": published}}
+    assert _bundle.image_names(release, "source") == ["example.org/p:1"]
+    assert _bundle.image_names(release, "upstream") == ["example.org/p:1", "example.org/q:1"]
+    assert _bundle.missing_programs(release, {"runc": PROGRAM}, {"netbase": BASE}) == []
+    entry = {"digest": "sha256:" + "c" * 64, "size": 3}
+    made = _bundle.lock_document(release, "amd64", "upstream", {"runc": PROGRAM}, {"example.org/q:1": entry}, "")
+    assert made["images"] == {"example.org/q:1": {**entry, "addon": "extra"}}
+
+
 def test_sbom_lists_components_libraries_packages_files_and_images() -> None:
     builds = {
         "runc": {"modules": [["example.org/lib", "v1.0.0", "h1:x="], ["example.org/runc", "v1.4.3", ""]]},

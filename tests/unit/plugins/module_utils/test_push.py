@@ -155,3 +155,15 @@ def test_damaged_manifest_and_missing_bundle(tmp_path: Path) -> None:
         combine([layout], "")
     with pytest.raises(PushError, match="there is no bundle in .*: make it first"):
         combine([_oci.Layout(str(tmp_path / "none"))], "")
+
+
+def test_addons_that_are_not_wanted_stay_here(tmp_path: Path) -> None:
+    layout = make_layout(tmp_path)
+    images = {NAMES[0]: {"digest": "x"}, NAMES[1]: {"digest": "y", "addon": "flannel"}}
+    layout.write("lock.json", json.dumps({"images": images}).encode())
+    names = [[a.name for a in combine([layout], "", addons)] for addons in (None, ["flannel"], ["metallb"], [])]
+    both, one = sorted([*NAMES, "lock:1.36.3-amd64"]), ["lock:1.36.3-amd64", NAMES[0]]
+    assert [sorted(found) for found in names] == [both, both, one, one]
+    layout.write("lock.json", b"[]")
+    with pytest.raises(PushError, match=r"lock\.json is not readable"):
+        combine([layout], "", [])

@@ -120,6 +120,11 @@ CASES = {
     "recipe.base: 'runc' is neither": lambda d: next(iter(d["images"].values()))["recipe"].update(base="runc"),
     "nothing is made by no build": lambda d: next(iter(d["images"].values()))["recipe"].update(files={"/x": "nothing"}),
     "x must be an absolute path": lambda d: next(iter(d["images"].values()))["recipe"].update(files={"x": "runc"}),
+    "images.ghcr.io/a/b:1: build runc is of the addon x, so this needs addon: x": lambda d: (
+        d["builds"]["runc"].update(addon="x"),
+        d["images"].update({"ghcr.io/a/b:1": {"component": "runc", "addon": "y", "recipe": {"files": {"/x": "runc"}}}}),
+    ),
+    "builds.runc.addon: must be a name": lambda d: d["builds"]["runc"].update(addon="Not a name"),
     "recipe: must be a mapping": lambda d: next(iter(d["images"].values())).pop("recipe"),
 }
 
@@ -129,6 +134,13 @@ def test_each_mistake_is_named(message: str) -> None:
     document = load("1.36.3")
     CASES[message](document)
     assert any(message in problem for problem in problems(document))
+
+
+def test_only_the_image_of_an_addon_may_be_without_a_recipe() -> None:
+    document = load("1.36.3")
+    document["images"]["ghcr.io/a/b:1"] = {"component": "runc", "addon": "x"}
+    assert problems(document) == []
+    assert _release.probe_urls(document, "amd64", {})
 
 
 def test_all_mistakes_come_together() -> None:

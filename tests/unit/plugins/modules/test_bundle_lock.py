@@ -28,6 +28,20 @@ def test_locks_of_all_architectures(run_module: Run, site: Any, check: bool) -> 
     assert len(site.asked) == 4
 
 
+def test_images_of_addons_that_the_mirror_was_not_given_are_left_out(run_module: Run, site: Any) -> None:
+    there = site.add_artifact("quay.io/metallb/speaker", "v1", b"speaker")
+    images = {
+        "registry.k8s.io/pause:3.10.2": {"digest": "sha256:" + "1" * 64},
+        "quay.io/metallb/speaker:v1": {"digest": there, "addon": "metallb"},
+        "quay.io/metallb/controller:v1": {"digest": "sha256:" + "2" * 64, "addon": "metallb"},
+    }
+    lock = {"release": "1.36.3", "arch": "amd64", "files": {}, "images": images}
+    put(site, "amd64", json.dumps(lock).encode())
+    result = run_module(bundle_lock, mirror=site.options, release="1.36.3")
+    assert sorted(result["locks"]["amd64"]["images"]) == ["quay.io/metallb/speaker:v1", "registry.k8s.io/pause:3.10.2"]
+    assert result["problems"] == []
+
+
 def test_what_is_missing_is_a_problem_and_no_failure(run_module: Run, site: Any) -> None:
     lock = put(site, "amd64")
     result = run_module(bundle_lock, mirror=site.options, release="1.36.3", architectures=["amd64", "arm64"])
