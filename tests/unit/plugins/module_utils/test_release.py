@@ -185,7 +185,14 @@ def load_cached() -> dict[str, Any]:
 def test_one_address_per_host_is_asked() -> None:
     urls = _release.probe_urls(load("1.36.3"), "amd64", {"ghcr.io": "mirror.example.org:5000/ghcr"})
     hosts = [url.split("/")[2] for url in urls]
-    assert hosts == ["dl.k8s.io", "registry-1.docker.io", "mirror.example.org:5000", "github.com", "registry.k8s.io"]
+    assert hosts == [
+        "dl.k8s.io",
+        "registry-1.docker.io",
+        "mirror.example.org:5000",
+        "github.com",
+        "quay.io",
+        "registry.k8s.io",
+    ]
 
 
 @given(
