@@ -78,6 +78,23 @@ class KubeApi:
         """The objects of a collection."""
         return list(self.call("GET", path)["items"])
 
+    def pages(self, path: str, query: list[tuple[str, str]] | None = None, limit: int = 500) -> list[dict[str, Any]]:
+        """The objects of a collection that may be large, read in parts; an expired part begins the list anew."""
+        for final in (False, True):
+            found, following = [], ""
+            try:
+                while True:
+                    more = [("continue", following)] if following else []
+                    answer = self.call("GET", path, query=[*(query or []), ("limit", str(limit)), *more])
+                    found += answer["items"]
+                    following = answer.get("metadata", {}).get("continue") or ""
+                    if not following:
+                        return found
+            except ApiException as exc:
+                if exc.status != 410 or final:
+                    raise
+        raise AssertionError("unreachable code")
+
     def create(self, path: str, body: dict[str, Any]) -> bool:
         """Create an object; False when one of that name is there already."""
         try:

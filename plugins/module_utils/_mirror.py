@@ -30,6 +30,10 @@ MIRROR_SPEC: dict[str, Any] = {
     },
 }
 MANIFEST_TYPES = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json"
+IMAGE_TYPES = (
+    f"{MANIFEST_TYPES}, application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json"
+)
 
 
 class MirrorError(Exception):
@@ -87,6 +91,28 @@ class Mirror:
         """A readable stream of one blob; the caller verifies the digest."""
         return self._get(f"{repository}/blobs/{digest}", "application/octet-stream")
 
+    def holds_blob(self, repository: str, digest: str) -> bool:
+        """Whether a blob is there, without fetching it."""
+        try:
+            with self._get(f"{repository}/blobs/{digest}", "application/octet-stream", "HEAD"):
+                return True
+        except MirrorError as exc:
+            if isinstance(exc.__cause__, urllib.error.HTTPError) and exc.__cause__.code == 404:
+                return False
+            raise
+
+    def read_manifest(self, repository: str, digest: str) -> dict[str, Any] | None:
+        """An image's manifest; None when it is not there."""
+        try:
+            with self._get(f"{repository}/manifests/{digest}", IMAGE_TYPES) as answer:
+                return dict(json.load(answer))
+        except MirrorError as exc:
+            if isinstance(exc.__cause__, urllib.error.HTTPError) and exc.__cause__.code == 404:
+                return None
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            raise MirrorError(f"{self.address}/{self.prefix}{repository}@{digest} can't be read: {exc}") from exc
+
     def read_artifact(self, repository: str, tag: str) -> bytes:
         """The single layer of a small artifact such as the lock, verified."""
         name = f"{self.address}/{self.prefix}{repository}:{tag}"
@@ -103,25 +129,25 @@ class Mirror:
             raise MirrorError(f"{name} is damaged: its layer is not {digest}; run the mirror playbook")
         return data
 
-    def _get(self, path: str, accept: str) -> Any:
+    def _get(self, path: str, accept: str, method: str = "GET") -> Any:
         url = f"https://{self.address}/v2/{self.prefix}{path}"
         try:
-            return self._open(url, accept, self._authorization)
+            return self._open(url, accept, self._authorization, method)
         except urllib.error.HTTPError as exc:
             challenge = exc.headers.get("WWW-Authenticate", "")
             if exc.code == 401 and challenge.lower().startswith("bearer "):
                 self._authorization = f"Bearer {self._token(challenge)}"
                 try:
-                    return self._open(url, accept, self._authorization)
+                    return self._open(url, accept, self._authorization, method)
                 except (OSError, http.client.HTTPException) as again:
                     raise MirrorError(self._reason(url, again)) from again
             raise MirrorError(self._reason(url, exc)) from exc
         except (OSError, http.client.HTTPException) as exc:
             raise MirrorError(self._reason(url, exc)) from exc
 
-    def _open(self, url: str, accept: str, authorization: str) -> Any:
+    def _open(self, url: str, accept: str, authorization: str, method: str = "GET") -> Any:
         headers = {"Accept": accept, **({"Authorization": authorization} if authorization else {})}
-        return self._opener.open(urllib.request.Request(url, headers=headers), timeout=self.timeout)
+        return self._opener.open(urllib.request.Request(url, headers=headers, method=method), timeout=self.timeout)
 
     def _token(self, challenge: str) -> str:
         fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))

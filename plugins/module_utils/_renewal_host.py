@@ -242,8 +242,8 @@ def api_complaint(seconds: float = 2) -> str:
         return f"the API server does not answer: {exc}"
 
 
-def _ask(name: str, port: int, path: str, context: ssl.SSLContext, seconds: float) -> str:
-    """Ask a server on this host that is known by a name of its certificate."""
+def fetch(name: str, port: int, path: str, context: ssl.SSLContext, seconds: float) -> tuple[int, str]:
+    """Status and text of a server on this host that is known by a name of its certificate."""
     connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=seconds, context=context)
     try:
         # http.client has no way to ask an address for a name.
@@ -252,12 +252,17 @@ def _ask(name: str, port: int, path: str, context: ssl.SSLContext, seconds: floa
         )
         connection.request("GET", path, headers={"Host": name})
         answer = connection.getresponse()
-        said = answer.read().decode(errors="replace").strip()
-        return "" if answer.status == 200 else f"{path} answers {answer.status}: {said[-300:]}"
-    except (OSError, http.client.HTTPException) as exc:
-        return f"{path} at port {port} does not answer: {exc}"
+        return answer.status, answer.read().decode(errors="replace")
     finally:
         connection.close()
+
+
+def _ask(name: str, port: int, path: str, context: ssl.SSLContext, seconds: float) -> str:
+    try:
+        status, said = fetch(name, port, path, context, seconds)
+    except (OSError, http.client.HTTPException) as exc:
+        return f"{path} at port {port} does not answer: {exc}"
+    return "" if status == 200 else f"{path} answers {status}: {said.strip()[-300:]}"
 
 
 def component_complaint(name: str) -> str:

@@ -90,6 +90,7 @@ class Asked:
 
     path: str
     authorization: str
+    method: str = "GET"
 
 
 @dataclass
@@ -146,7 +147,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        asked = Asked(self.path, self.headers.get("Authorization", ""))
+        asked = Asked(self.path, self.headers.get("Authorization", ""), self.command)
         self.site.asked.append(asked)
         answer = self.site.answers.get(self.path.partition("?")[0], Answer(404))
         if not isinstance(answer, Answer):
@@ -162,7 +163,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_header("Content-Length", str(len(answer.body) if answer.length is None else answer.length))
             self.end_headers()
-            self.wfile.write(answer.body)
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
+
+    do_HEAD = do_GET
 
     def log_message(self, *args: Any) -> None:
         pass
