@@ -21,9 +21,10 @@ options:
     description:
       - The hosts, best from the filter P(hostplane.cluster.cluster_hosts#filter).
       - Keys are C(inventory_hostname), C(role) (V(control_plane) or V(worker)), C(pools), C(ansible_host),
-        C(node_address), C(node_name), C(node_name_rule), C(node_arch), C(node_labels), C(node_taints),
-        C(node_max_pods), C(node_kubelet_config), C(node_reserved), C(node_cpu_policy), C(node_state) and C(errors), a
-        dictionary of variables that could not be evaluated. Only the first two are required.
+        C(node_address), C(node_address_ipv6), C(node_zone), C(node_name), C(node_name_rule), C(node_arch),
+        C(node_labels), C(node_taints), C(node_max_pods), C(node_kubelet_config), C(node_reserved), C(node_cpu_policy),
+        C(node_state) and C(errors), a dictionary of variables that could not be evaluated. Only the first two are
+        required.
       - Their values are checked by the plan and not by the module's arguments, so that all mistakes are reported at
         once.
     type: list
@@ -45,8 +46,8 @@ options:
   existing:
     description:
       - What the existing cluster says about itself. Empty when there is none.
-      - Keys are C(version), C(pod_cidr), C(service_cidr), C(node_mask), C(cni), C(dns_domain) and C(endpoint); what
-        is missing is not compared. With O(endpoint) empty the plan keeps the existing endpoint.
+      - Keys are C(version), C(pod_cidr), C(service_cidr), C(node_mask), C(cni), C(pod_network), C(dns_domain) and
+        C(endpoint); what is missing is not compared. With O(endpoint) empty the plan keeps the existing endpoint.
     type: dict
     default: {}
 """

@@ -17,10 +17,18 @@ options:
     description: Range of the addresses of Services.
     type: str
     default: 10.96.0.0/20
+  pod_cidr_ipv6:
+    description: IPv6 range beside O(pod_cidr), V(/48) to V(/64); a node's block is a V(/64). Only with Flannel.
+    type: str
+    default: ""
+  service_cidr_ipv6:
+    description: IPv6 range beside O(service_cidr), V(/112) to V(/120) inside C(fc00::/7). Only with Flannel.
+    type: str
+    default: ""
   facts:
     description:
-      - C(cpus) and C(memory_mb) of every host that is known, by inventory name, as M(hostplane.cluster.host_check)
-        returns them; other keys are ignored.
+      - C(cpus), C(memory_mb) and C(link) of every host that is known, by inventory name, as
+        M(hostplane.cluster.host_check) returns them; other keys are ignored.
       - What a node reserves follows from them. Without them the settings of the kubelet lack the reservation.
     type: dict
     default: {}
@@ -30,9 +38,39 @@ options:
     elements: str
     default: []
   cni:
-    description: The network plugin; V(flannel) is the only one so far.
+    description:
+      - How pods reach each other. V(flannel) gives them a network of their own, V(underlay) addresses of the hosts'
+        own network, which reach them from everywhere without NAT.
+      - Checked by the plan, as O(network_policy), O(flannel) and O(underlay) are, so that all mistakes are reported at
+        once.
     type: str
     default: flannel
+  flannel:
+    description:
+      - Settings of Flannel.
+      - C(backend) (V(vxlan) or V(host-gw)), C(direct_routing), C(port), C(vni), C(mtu) (V(0) for that of the hosts'
+        interfaces, less 50 with V(vxlan)), C(interface), C(nftables).
+    type: dict
+    default: {}
+  underlay:
+    description:
+      - Settings of the underlay.
+      - C(zones) as O(hostplane.cluster.cidr_plan#module:zones), C(mode) (V(ptp)), C(addresses_per_pod), C(interface)
+        (empty for that of the host's address), C(mtu) (V(0) for that of the hosts' interfaces).
+    type: dict
+    default: {}
+  slices:
+    description:
+      - The slices that nodes of the existing cluster have, by node name, as M(hostplane.cluster.node_slices) returns
+        them. They never move.
+    type: dict
+    default: {}
+  network_policy:
+    description:
+      - What enforces NetworkPolicies, V(none) or V(kube-router), with either network plugin.
+      - Refused when the bundle has no image of it.
+    type: str
+    default: none
   dns_domain:
     description: DNS domain of the cluster.
     type: str

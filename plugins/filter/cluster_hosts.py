@@ -63,19 +63,10 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._problem import 
 from jinja2 import Undefined, UndefinedError
 
 VARIABLES = (
-    "ansible_host",
-    "node_address",
-    "node_arch",
-    "node_cpu_policy",
-    "node_kubelet_config",
-    "node_labels",
-    "node_max_pods",
-    "node_name",
-    "node_name_rule",
-    "node_reserved",
-    "node_state",
-    "node_taints",
-)
+    "ansible_host", "node_address", "node_address_ipv6", "node_arch", "node_cpu_policy", "node_kubelet_config",
+    "node_labels", "node_max_pods", "node_name", "node_name_rule", "node_reserved", "node_state", "node_taints",
+    "node_zone",
+)  # fmt: skip
 
 
 def _plain(value: t.Any) -> t.Any:

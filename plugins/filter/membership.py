@@ -73,7 +73,7 @@ _value:
       description: The cluster's immutable settings as its control plane keeps them; empty when there is no cluster.
       type: dict
     sizes:
-      description: CPUs and memory of each host, from which the plan computes what the kubelet reserves.
+      description: CPUs, memory and network interface of each host, from which the plan computes settings.
       type: dict
     problems:
       description: All findings, each with its host, in the form that M(hostplane.cluster.plan_report) takes.
@@ -128,7 +128,7 @@ def membership(
         "exists": bool(acting),
         "existing": dict(state[acting[0]]["marker"].get("settings") or {}) if acting else {},
         "sizes": {
-            host: {key: result["facts"][key] for key in ("cpus", "memory_mb") if key in result["facts"]}
+            host: {key: result["facts"][key] for key in ("cpus", "memory_mb", "link") if key in result["facts"]}
             for host, result in results.items()
         },
         "problems": problems,

@@ -169,7 +169,7 @@ def _slices(
     result.problems += [_zone_unknown(node, ranges) for node in nodes if zones[node.host] is None]
     homes = {host: ranges.subnets.get(zone or "", []) for host, zone in zones.items()}
     result.problems += _check_held(held, homes)
-    taken = [item for items in held.values() for item in items]
+    taken = [item for items in held.values() for item in items] + _others(request.previous, result)
     for name, subnets in ranges.subnets.items():
         members = [node for node in nodes if zones[node.host] == name]
         space = Space(subnets, taken)
@@ -183,6 +183,16 @@ def _slices(
             if not _place(space, size, host, 4, result.of_node):
                 result.unplaced[name].append(size)
         result.members[name], result.spaces[name] = members, space
+
+
+def _others(previous: Mapping[str, Any], result: Blocks) -> list[Range]:
+    """What nodes hold that are about to leave: nobody may have it before they are gone."""
+    found = []
+    for text in previous.get("in_use") or ():
+        item, wrong = _cidr.read_range(str(text), _cidr.PODS, "block in use", "previous")
+        result.problems += wrong
+        found += [item] if item else []
+    return found
 
 
 def _pod_blocks(

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import typing as t
 
@@ -185,6 +186,31 @@ def address_facts(system: System) -> list[str]:
     return sorted(address for address in found if not address.startswith(("127.", "fe80:")) and address != "::1")
 
 
+def _number(text: str) -> int:
+    """An IPv4 address as /proc/net/route writes it, in the byte order of the machine."""
+    return int.from_bytes(struct.pack("=I", int(text, 16)), "big")
+
+
+def link_facts(system: System, address: str) -> dict[str, t.Any]:
+    """The interface of the network that the address is in, its MTU, and that network; empty when there is none."""
+    try:
+        wanted = int.from_bytes(socket.inet_aton(address), "big")
+    except OSError:
+        return {}
+    best: tuple[int, str, str] | None = None
+    for line in system.read("/proc/net/route").splitlines()[1:]:
+        name, destination, gateway, _flags, _refs, _use, _metric, mask = line.split()[:8]
+        network, bits = _number(destination), _number(mask)
+        if gateway == "00000000" and bits and wanted & bits == network:
+            prefix = bin(bits).count("1")
+            if best is None or prefix > best[0]:
+                best = prefix, name, f"{socket.inet_ntoa(network.to_bytes(4, 'big'))}/{prefix}"
+    if best is None:
+        return {}
+    mtu = system.read(f"/sys/class/net/{best[1]}/mtu").strip()
+    return {"interface": best[1], "network": best[2], "mtu": int(mtu) if mtu.isdecimal() else 0}
+
+
 def clock_synchronized() -> bool:
     """Whether the kernel believes that some time service steers its clock (adjtimex, read only)."""
     try:
@@ -194,7 +220,12 @@ def clock_synchronized() -> bool:
 
 
 def collect(
-    system: System, cluster_name: str, ports: t.Iterable[int], programs: t.Iterable[str], node_name: str = ""
+    system: System,
+    cluster_name: str,
+    ports: t.Iterable[int],
+    programs: t.Iterable[str],
+    node_name: str = "",
+    address: str = "",
 ) -> dict[str, t.Any]:
     """Everything at once; plain data, so that the rules can be tested without a host."""
     memory = re.search(r"^MemTotal:\s+(\d+) kB", system.read("/proc/meminfo"), re.M)
@@ -211,6 +242,7 @@ def collect(
         "hostname": os.uname().nodename,
         "machine_id": system.read("/etc/machine-id").strip(),
         "addresses": address_facts(system),
+        "link": link_facts(system, address),
         "known_as": sorted(line[0] for line in hosts if node_name and node_name in line[1:]),
         "cgroup": cgroup_facts(system),
         "swap": [line.split()[0] for line in system.read("/proc/swaps").splitlines()[1:]],

@@ -26,8 +26,18 @@ MODULES_FILE = "/etc/modules-load.d/hostplane.conf"
 MINIMUMS_FILE = "/etc/sysctl.d/10-hostplane.conf"
 SYSCTLS_FILE = "/etc/sysctl.d/99-zz-hostplane.conf"
 SWAP_TARGET = "/etc/systemd/system/swap.target"
-FILES = (MODULES_FILE, MINIMUMS_FILE, SYSCTLS_FILE)
+# A part of the host's settings, for which somebody else than the role host is responsible, has files of its own.
+PARTS = ("underlay",)
 HEADER = "# Written by hostplane.cluster; changes are overwritten.\n"
+
+
+def part_of(path: str, part: str) -> str:
+    """The file of a part beside the one of the host."""
+    return path.replace("hostplane.conf", f"hostplane-{part}.conf") if part else path
+
+
+FILES = (MODULES_FILE, MINIMUMS_FILE, SYSCTLS_FILE)
+FILES_OF_PARTS = tuple(part_of(path, part) for path in FILES for part in PARTS)
 
 
 class HostKernelError(Exception):
@@ -51,13 +61,14 @@ def _plain(key: str) -> str:
     return key[1:] if key.startswith("-") else key
 
 
-def files(modules: list[str], sysctls: dict[str, str], minimums: dict[str, str]) -> dict[str, str]:
+def files(modules: list[str], sysctls: dict[str, str], minimums: dict[str, str], part: str = "") -> dict[str, str]:
     """The files that bring the settings back at boot; keys keep the `-` with which sysctl.d marks what may fail."""
-    return {
-        MODULES_FILE: HEADER + "".join(f"{name}\n" for name in sorted(modules)),
-        MINIMUMS_FILE: HEADER + "".join(f"{key} = {value}\n" for key, value in sorted(minimums.items())),
-        SYSCTLS_FILE: HEADER + "".join(f"{key} = {value}\n" for key, value in sorted(sysctls.items())),
+    lines = {
+        MODULES_FILE: [f"{name}\n" for name in sorted(modules)],
+        MINIMUMS_FILE: [f"{key} = {value}\n" for key, value in sorted(minimums.items())],
+        SYSCTLS_FILE: [f"{key} = {value}\n" for key, value in sorted(sysctls.items())],
     }
+    return {part_of(path, part): HEADER + "".join(found) for path, found in lines.items() if found or not part}
 
 
 def is_loaded(system: System, module: str) -> bool:
@@ -82,11 +93,16 @@ def sysctl_changes(system: System, sysctls: dict[str, str], minimums: dict[str, 
 
 
 def plan(
-    system: System, modules: list[str], sysctls: dict[str, str], minimums: dict[str, str], disable_swap: bool = False
+    system: System,
+    modules: list[str],
+    sysctls: dict[str, str],
+    minimums: dict[str, str],
+    disable_swap: bool = False,
+    part: str = "",
 ) -> list[Change]:
     """Everything that differs, in the order in which it has to be put right."""
     changes = []
-    for path, text in files(modules, sysctls, minimums).items():
+    for path, text in files(modules, sysctls, minimums, part).items():
         if system.read(path) != text:
             changes.append(Change("file", path, system.read(path), text))
     changes += [Change("module", name, "", "loaded") for name in modules if not is_loaded(system, name)]

@@ -17,6 +17,7 @@ import typing as t
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts import listeners
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel import FILES as KERNEL_FILES
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel import FILES_OF_PARTS
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostneeds import PORTS
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import MARKER, PROGRAM_DIR, System
 
@@ -30,7 +31,7 @@ PROGRAMS = (
 OWN_UNITS = ("hostplane-backup.timer", "hostplane-backup.service")
 # The backups themselves stay: a reset may be followed by a restore.
 OWN_FILES = (
-    *KERNEL_FILES, "/run/hostplane-kubeadm.lock", *[f"{UNIT_DIR}/{name}" for name in OWN_UNITS],
+    *KERNEL_FILES, *FILES_OF_PARTS, "/run/hostplane-kubeadm.lock", *[f"{UNIT_DIR}/{name}" for name in OWN_UNITS],
     f"{UNIT_DIR}/timers.target.wants/{OWN_UNITS[0]}", "/var/lib/systemd/timers/stamp-hostplane-backup.timer",
     "/usr/local/sbin/hostplane-backup", "/usr/local/lib/hostplane", "/etc/hostplane", "/var/lib/hostplane",
 )  # fmt: skip

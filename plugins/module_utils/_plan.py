@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _authentication, _names
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import node_block_mask
+from ansible_collections.hostplane.cluster.plugins.module_utils._address_request import MAX_PODS
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_addons import selected_addons
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_advice import advise
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import (
@@ -24,7 +25,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer i
     EndpointRequest,
     plan_endpoint,
 )
-from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import CNI_REPOSITORIES, BundlePlan
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import BundlePlan
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_cni import UNDERLAY, PodNetwork
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_existing import compare_existing
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts import (
     CONTROL_PLANE,
@@ -39,7 +41,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._problem import 
 
 # Settings that follow from the plan and would contradict it, and the variable to set instead.
 CLUSTER_KUBELET_OWNED = {**KUBELET_OWNED, "maxPods": "cluster_max_pods"}
-KUBE_PROXY_OWNED = {"clusterCIDR": "cluster_pod_cidr"}
+KUBE_PROXY_OWNED = {"clusterCIDR": "cluster_pod_cidr", "detectLocalMode": "cluster_cni", "detectLocal": "cluster_cni"}
 
 
 @dataclass(frozen=True)
@@ -66,21 +68,22 @@ class _Planner:
         request = self.request
         version = request.kubernetes_version.strip().lstrip("v")
         mask = node_block_mask(request.max_pods)
-        hosts, problems = read_hosts(
-            request.hosts, request.max_pods, 1 << (32 - mask), request.facts, request.kubelet_config
-        )
-        self.problems += problems
+        network = PodNetwork(request)
+        # A slice of the LAN is as large as its node's pods need it to be.
+        block = 2 * MAX_PODS[1] if network.cni == UNDERLAY else 1 << (32 - mask)
+        hosts, problems = read_hosts(request.hosts, request.max_pods, block, request.facts, request.kubelet_config)
+        self.problems += problems + network.problems
         control_plane = [host for host in hosts if host.role == CONTROL_PLANE]
         self._check_settings(version)
         self.problems += _authentication.find_problems(request.jwt_authenticators)
         self._check_members(control_plane)
         mirror_host = self._mirror_host()
-        endpoint = plan_endpoint(self._endpoint_request(hosts, mirror_host))
+        endpoint = plan_endpoint(self._endpoint_request(network, hosts, mirror_host))
         self.problems += endpoint.problems
         managed = endpoint.balancer["mode"] == MANAGED
-        networks, problems = plan_networks(request, hosts, endpoint.host, mirror_host)
+        networks, problems = plan_networks(request, network, hosts, endpoint.host, mirror_host)
         self.problems += problems
-        addons = selected_addons(request)
+        addons = selected_addons(request).union(network.addons())
         arches = {host.arch for host in hosts}
         bundle = BundlePlan(version, request.cni, arches, request.release, request.lock, managed, addons)
         self.problems += bundle.problems()
@@ -94,12 +97,13 @@ class _Planner:
                 "endpoint_host": endpoint.host,
                 "api_sans": sorted({*request.api_sans, *endpoint.sans}),
                 "kubelet_config": dict(request.kubelet_config),
-                "kube_proxy_config": dict(request.kube_proxy_config),
+                "kube_proxy_config": {**network.kube_proxy(), **request.kube_proxy_config},
                 "ignore_preflight": sorted(set(request.ignore_preflight)),
                 "kubeconfig": request.kubeconfig,
             },
             "balancer": endpoint.balancer,
             "networks": networks,
+            "pod_network": network.to_plan(),
             "mirror": {"address": request.mirror_address, "prefix": request.mirror_prefix},
             "release": {"version": version, "locked": bundle.locked, "manifests": bundle.manifests()},
             "images": bundle.images(),
@@ -126,9 +130,6 @@ class _Planner:
         if not _names.is_dns_name(request.dns_domain):
             self._add("dns_domain_invalid", "dns_domain", f"'{request.dns_domain}' is not a DNS domain.",
                       "Use lower-case letters, digits, '-' and '.', such as cluster.local.")  # fmt: skip
-        if request.cni not in CNI_REPOSITORIES:
-            self._add("cni_unsupported", "cni", f"The network plugin '{request.cni}' is not supported.",
-                      f"Set cluster_cni to one of: {', '.join(sorted(CNI_REPOSITORIES))}.")  # fmt: skip
         for san in sorted(set(request.api_sans)):
             if not _names.is_san(san):
                 self._add("api_san_invalid", "api_sans", f"'{san}' cannot be in a certificate.",
@@ -172,9 +173,9 @@ class _Planner:
                       "Write it as host:port, such as mirror.example.com:5000.")  # fmt: skip
         return ""
 
-    def _endpoint_request(self, hosts: Sequence[Host], mirror_host: str) -> EndpointRequest:
+    def _endpoint_request(self, network: PodNetwork, hosts: Sequence[Host], mirror_host: str) -> EndpointRequest:
         request = self.request
-        homes, foreign = endpoint_ranges(request)
+        homes, foreign = endpoint_ranges(request, network)
         return EndpointRequest(
             endpoint=request.endpoint,
             existing=str(request.existing.get("endpoint") or ""),

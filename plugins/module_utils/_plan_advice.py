@@ -80,7 +80,18 @@ def _members(plan: Mapping[str, Any], max_nodes: int) -> list[Problem]:
 def _networks(plan: Mapping[str, Any]) -> list[Problem]:
     networks = plan["networks"]
     advice = []
-    if networks["max_nodes"] and networks["max_nodes"] == networks["nodes"]:
+    if networks["zones"]:
+        advice += [
+            Problem(
+                "no_growth",
+                f"The pod subnets of zone {zone['name']} are used up by its {zone['nodes']} hosts.",
+                "Add a subnet to the zone's pod_subnets before more hosts come; those in use must stay.",
+                path="cluster_underlay.zones",
+            )
+            for zone in networks["zones"]
+            if zone["nodes"] and not zone["growth"]
+        ]
+    elif networks["max_nodes"] and networks["max_nodes"] == networks["nodes"]:
         advice.append(
             Problem(
                 "no_growth",

@@ -150,7 +150,9 @@ class _Planner:
             self._add("vip_outside", "vip", f"The virtual address {vip} is in none of the node ranges ({known}).", free)
         for item in self.request.foreign:
             # As with nodes: the overlap of a whole node range has been reported.
-            if item.contains(number) and not any(home.contains(number) and home.overlaps(item) for home in homes):
+            if item.contains(number) and not any(
+                home.contains(number) and home.overlaps(item) and not _cidr.may_overlap(home, item) for home in homes
+            ):
                 self._add("vip_in_range", "vip", f"The virtual address {vip} lies inside the {item.title}.", free)
 
     def _check_port(self) -> None:

@@ -30,7 +30,9 @@ CNI_REPOSITORIES = {
     "flannel": {
         "flannel": "ghcr.io/flannel-io/flannel",
         "flannel_cni": "ghcr.io/flannel-io/flannel-cni-plugin",
-    }
+    },
+    # The hosts' own network is made of the reference plugins alone.
+    "underlay": {},
 }
 # Only where the cluster's settings ask for it, and pulled only by the nodes that run it.
 ADDON_REPOSITORIES: dict[str, dict[str, str]] = {
@@ -38,6 +40,8 @@ ADDON_REPOSITORIES: dict[str, dict[str, str]] = {
         "metallb_controller": "quay.io/metallb/controller",
         "metallb_speaker": "quay.io/metallb/speaker",
     },
+    # What enforces NetworkPolicies, whichever pod network there is.
+    "kube-router": {"kube_router": "docker.io/cloudnativelabs/kube-router"},
     "traefik": {"traefik": "docker.io/library/traefik"},
 }
 # Only where the control planes balance the API themselves. Whoever publishes them, the last component names them.

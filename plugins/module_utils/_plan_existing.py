@@ -17,6 +17,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._problem import 
 _FIXED = {
     "pod_cidr": ("networks", "pod_cidr", "cluster_pod_cidr", "pod range"),
     "service_cidr": ("networks", "service_cidr", "cluster_service_cidr", "service range"),
+    "pod_network": ("pod_network", "identity", "", "way from node to node"),
     "node_mask": ("networks", "node_mask", "cluster_max_pods", "prefix length of a node's block"),
     "cni": ("cluster", "cni", "cluster_cni", "network plugin"),
     "dns_domain": ("cluster", "dns_domain", "cluster_dns_domain", "DNS domain"),
@@ -24,11 +25,21 @@ _FIXED = {
 }
 
 
+def _wanted(section: Mapping[str, Any], key: str) -> str:
+    """A range of IPv6 belongs to its twin: a cluster cannot get or lose a family."""
+    twin = section.get(f"{key}_ipv6") or ""
+    return f"{section[key]},{twin}" if twin else str(section[key])
+
+
 def compare_existing(plan: Mapping[str, Any], existing: Mapping[str, Any]) -> list[Problem]:
     """Compare the plan with what the cluster says about itself; what it does not say is not compared."""
     problems = []
     for setting, (section, key, path, title) in _FIXED.items():
-        current, wanted = str(existing.get(setting) or ""), str(plan[section][key])
+        current, wanted = str(existing.get(setting) or ""), _wanted(plan[section], key)
+        path = path or f"cluster_{plan['cluster']['cni']}"
+        if setting == "node_mask" and plan["cluster"]["cni"] == "underlay":
+            # A slice is as large as its own node needs it.
+            continue
         if current and wanted and current != wanted:
             back = "to a value for which the block stays the same" if setting == "node_mask" else f"back to {current}"
             problems.append(

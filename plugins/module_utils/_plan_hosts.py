@@ -39,6 +39,8 @@ class Host:
     max_pods: int
     pool: str
     state: str
+    zone: str = ""
+    address_ipv6: str = ""
     labels: dict[str, str] = field(default_factory=dict)
     taints: list[dict[str, str]] = field(default_factory=list)
     kubelet_config: dict[str, Any] = field(default_factory=dict)
@@ -89,6 +91,8 @@ class HostReader:
             max_pods=max_pods,
             pool=pool,
             state=_plan_pools.read_choice(data, "node_state", _plan_pools.STATES, self._add),
+            zone=str(data.get("node_zone") or ""),
+            address_ipv6=str(data.get("node_address_ipv6") or "").strip(),
             labels=labels if role == CONTROL_PLANE else {**labels, _plan_pools.POOL_LABEL: pool},
             taints=self._taints(data.get("node_taints"), role),
             kubelet_config=kubelet.read(max_pods),

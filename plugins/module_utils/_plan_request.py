@@ -33,6 +33,8 @@ class ClusterRequest:
     existing: Mapping[str, Any] = field(default_factory=dict)
     pod_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/20"
+    pod_cidr_ipv6: str = ""
+    service_cidr_ipv6: str = ""
     node_cidrs: Sequence[str] = ()
     peer_cidrs: Sequence[str] = ()
     lan_cidrs: Sequence[str] = ()
@@ -49,6 +51,10 @@ class ClusterRequest:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     api_sans: Sequence[str] = ()
     cni: str = "flannel"
+    flannel: Mapping[str, Any] = field(default_factory=dict)
+    underlay: Mapping[str, Any] = field(default_factory=dict)
+    slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    network_policy: str = "none"
     dns_domain: str = "cluster.local"
     kubelet_config: Mapping[str, Any] = field(default_factory=dict)
     kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
@@ -69,11 +75,17 @@ def cluster_arguments() -> dict[str, Any]:
         "existing": {"type": "dict", "default": {}},
         "pod_cidr": {"type": "str", "default": "10.244.0.0/16"},
         "service_cidr": {"type": "str", "default": "10.96.0.0/20"},
+        "pod_cidr_ipv6": {"type": "str", "default": ""},
+        "service_cidr_ipv6": {"type": "str", "default": ""},
         **network_arguments(),
         **endpoint_arguments(),
         "facts": {"type": "dict", "default": {}},
         "api_sans": {"type": "list", "elements": "str", "default": []},
         "cni": {"type": "str", "default": "flannel"},
+        "flannel": {"type": "dict", "default": {}},
+        "underlay": {"type": "dict", "default": {}},
+        "slices": {"type": "dict", "default": {}},
+        "network_policy": {"type": "str", "default": "none"},
         "dns_domain": {"type": "str", "default": "cluster.local"},
         "kubelet_config": {"type": "dict", "default": {}},
         "kube_proxy_config": {"type": "dict", "default": {}},

@@ -92,6 +92,12 @@ plan:
     networks:
       description: The address plan as M(hostplane.cluster.cidr_plan) returns it.
       type: dict
+    pod_network:
+      description:
+        - What the role of the network plugin is given, C(mtu) of the pods, C(policy), and C(workloads) that must be
+          ready for the network to work.
+        - C(identity) is what cannot be changed in a cluster that exists.
+      type: dict
     mirror:
       description: Address and prefix of the registry.
       type: dict

@@ -117,7 +117,7 @@ options:
     description: Files in C(/etc/cni/net.d) that belong to the cluster.
     type: list
     elements: str
-    default: [10-flannel.conflist]
+    default: [10-flannel.conflist, 10-underlay.conflist]
   max_skew:
     description: Largest difference in seconds between the clocks of host and controller.
     type: float
@@ -249,7 +249,7 @@ def spec() -> dict[str, t.Any]:
         },
         "extra_ports": {"type": "list", "elements": "int", "default": []},
         "balancer_ports": {"type": "list", "elements": "int", "default": []},
-        "cni_files": {"type": "list", "elements": "str", "default": ["10-flannel.conflist"]},
+        "cni_files": {"type": "list", "elements": "str", "default": ["10-flannel.conflist", "10-underlay.conflist"]},
         "max_skew": {"type": "float", "default": 1.0},
         "ignore": {"type": "list", "elements": "str", "default": []},
         "fail_on_findings": {"type": "bool", "default": False},
@@ -266,6 +266,7 @@ def main() -> None:
         _hostcheck.wanted_ports(options),
         _hostcheck.PROGRAMS,
         options["node_name"] or "",
+        options["address"] or "",
     )
     found = _hostcheck.check(options, facts)
     if options["mirror"] and options["role"] != "mirror":

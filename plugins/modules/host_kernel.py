@@ -34,6 +34,13 @@ options:
     description: Numeric settings that must be at least as large. Larger values, also those of other files, stay.
     type: dict
     default: {}
+  part:
+    description:
+      - Keep these settings in files of their own, beside those of the host. For roles that add to what the role
+        P(hostplane.cluster.host#role) sets.
+    type: str
+    choices: ["", underlay]
+    default: ""
   disable_swap:
     description:
       - Turn swap off now and mask C(swap.target), so that it stays off.
@@ -89,6 +96,7 @@ def main() -> None:
             "modules": {"type": "list", "elements": "str", "default": []},
             "sysctls": {"type": "dict", "default": {}},
             "minimums": {"type": "dict", "default": {}},
+            "part": {"type": "str", "choices": ["", *_hostkernel.PARTS], "default": ""},
             "disable_swap": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -96,7 +104,12 @@ def main() -> None:
     options: dict[str, t.Any] = module.params
     system = System()
     changes = _hostkernel.plan(
-        system, options["modules"], options["sysctls"], options["minimums"], options["disable_swap"]
+        system,
+        options["modules"],
+        options["sysctls"],
+        options["minimums"],
+        options["disable_swap"],
+        options["part"],
     )
     try:
         if not module.check_mode:

@@ -43,7 +43,7 @@ options:
     description: Files in C(/etc/cni/net.d) that belong to the cluster.
     type: list
     elements: str
-    default: [10-flannel.conflist]
+    default: [10-flannel.conflist, 10-underlay.conflist]
   units:
     description: Further systemd units to stop and remove, such as the mirror's.
     type: list
@@ -96,6 +96,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils import _hostrema
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts import cluster_facts
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import System
 
+CNI_FILES = ["10-flannel.conflist", "10-underlay.conflist"]
+
 
 def main() -> None:
     module = AnsibleModule(
@@ -104,7 +106,11 @@ def main() -> None:
             "confirm": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 60},
-            "cni_files": {"type": "list", "elements": "str", "default": ["10-flannel.conflist"]},
+            "cni_files": {
+                "type": "list",
+                "elements": "str",
+                "default": ["10-flannel.conflist", "10-underlay.conflist"],
+            },
             "units": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},
             "node": {"type": "bool", "default": True},

@@ -84,6 +84,8 @@ def test_a_small_cluster() -> None:
     assert found.plan["hosts"]["cp-1"] == {
         "name": "cp-1",
         "address": "10.9.0.11",
+        "address_ipv6": "",
+        "zone": "",
         "role": "control_plane",
         "pool": "control_plane",
         "state": "schedulable",
