@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import Mirror, MirrorError
+from ansible_collections.hostplane.cluster.plugins.module_utils._push import target
 from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_finding import Finding, error, listed
 
 FILES = "hostplane/files"
@@ -33,21 +34,21 @@ class Held:
     error: str = ""
 
 
-def repository(image: str) -> str:
-    """Where the mirror keeps a public image: its name without the registry."""
-    return image.partition("/")[2].rpartition(":")[0]
-
-
-def _image(mirror: Mirror, name: str, digest: str) -> int | None:
+def _image(mirror: Mirror, repository: str, digest: str) -> int | None:
     """Bytes of an image that is complete, None for one that is not."""
-    manifest = mirror.read_manifest(repository(name), digest)
+    manifest = mirror.read_manifest(repository, digest)
     if manifest is None:
         return None
     size = 0
     for item in [manifest.get("config"), *(manifest.get("layers") or [])]:
-        if item and not mirror.holds_blob(repository(name), item["digest"]):
+        if item and not mirror.holds_blob(repository, item["digest"]):
             return None
         size += int(item.get("size", 0)) if item else 0
+    for item in manifest.get("manifests") or []:
+        inner = _image(mirror, repository, item["digest"])
+        if inner is None:
+            return None
+        size += inner
     return size
 
 
@@ -69,7 +70,7 @@ def look(mirror: Mirror, images: Mapping[str, Mapping[str, str]], files: Mapping
         held.programs[arch] = sum(int(entry["size"]) for entries in purposes.values() for entry in entries)
     try:
         with ThreadPoolExecutor(PARALLEL) as pool:
-            sizes = list(pool.map(lambda item: _image(mirror, item[1], item[2]), wanted_images))
+            sizes = list(pool.map(lambda item: _image(mirror, target(item[1], "")[0], item[2]), wanted_images))
             there = list(pool.map(lambda item: mirror.holds_blob(FILES, f"sha256:{item[2]}"), wanted_files))
     except MirrorError as exc:
         held.error = str(exc)

@@ -145,8 +145,8 @@ errors:
   type: int
   sample: 0
 report:
-  description: Everything for people, line by line.
-  returned: always
+  description: Everything for people, line by line; a task that fails says it in its message.
+  returned: success
   type: list
   elements: str
   sample: ["Check of the upgrade to 1.36.3: nothing found"]
@@ -238,11 +238,10 @@ def main() -> None:
         "findings": [item.to_dict() for item in findings],
         "accepted": [item.to_dict() for item in accepted],
         "errors": errors,
-        "report": lines,
     }
     if errors and params["fail_on_errors"]:
         module.fail_json(msg="\n".join(lines), **result)
-    module.exit_json(**result)
+    module.exit_json(report=lines, **result)
 
 
 if __name__ == "__main__":

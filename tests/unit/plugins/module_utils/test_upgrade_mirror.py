@@ -20,10 +20,13 @@ IMAGE = "registry.k8s.io/kube-proxy:v1.36.3"
 def filled(site: Site) -> Site:
     """A mirror with one image of two blobs and one program."""
     blobs = [
-        {"digest": "sha256:" + site.add_blob("kube-proxy", data), "size": len(data)} for data in (b"config", b"layer")
+        {"digest": "sha256:" + site.add_blob("registry.k8s.io/kube-proxy", data), "size": len(data)}
+        for data in (b"config", b"layer")
     ]
     manifest = {"config": blobs[0], "layers": blobs[1:]}
-    site.answers["/v2/kube-proxy/manifests/sha256:image"] = site.Answer(body=json.dumps(manifest).encode())
+    site.answers["/v2/registry.k8s.io/kube-proxy/manifests/sha256:image"] = site.Answer(
+        body=json.dumps(manifest).encode()
+    )
     site.add_blob("hostplane/files", b"kubelet")
     return site
 
@@ -51,9 +54,9 @@ def test_a_whole_mirror_is_asked_and_nothing_is_fetched(filled: Site) -> None:
 @pytest.mark.parametrize(
     ("gone", "wanted"),
     [
-        ("/v2/kube-proxy/manifests/", ["mirror_image_missing"]),
+        ("/v2/registry.k8s.io/kube-proxy/manifests/", ["mirror_image_missing"]),
         # The registry has the manifest and has lost a layer: only asking for each blob tells.
-        ("/v2/kube-proxy/blobs/", ["mirror_image_missing"]),
+        ("/v2/registry.k8s.io/kube-proxy/blobs/", ["mirror_image_missing"]),
         ("/v2/hostplane/files/", ["mirror_file_missing"]),
     ],
 )
@@ -69,5 +72,10 @@ def test_a_mirror_that_refuses_is_told_once(filled: Site) -> None:
     assert codes(held) == ["mirror_silent"] and "403" in held.error
 
 
-def test_the_repository_is_the_public_name_without_its_registry() -> None:
-    assert _upgrade_mirror.repository("registry.k8s.io/coredns/coredns:v1.14.2") == "coredns/coredns"
+def test_an_index_is_as_complete_as_its_manifests(filled: Site) -> None:
+    inner = "/v2/registry.k8s.io/kube-proxy/manifests/sha256:image"
+    filled.answers[inner.replace("image", "inner")] = filled.answers[inner]
+    filled.answers[inner] = filled.Answer(body=json.dumps({"manifests": [{"digest": "sha256:inner"}]}).encode())
+    assert codes(look(filled)) == [] and look(filled).sizes == {"amd64": {IMAGE: 11}}
+    filled.answers[inner.replace("image", "inner")] = filled.Answer(404)
+    assert codes(look(filled)) == ["mirror_image_missing"]
