@@ -50,4 +50,10 @@ options:
         C(endpoint); what is missing is not compared. With O(endpoint) empty the plan keeps the existing endpoint.
     type: dict
     default: {}
+  upgrade:
+    description:
+      - Whether the existing cluster may get another version. It may be the next minor version or another patch of its
+        own; to go back or to leave a minor version out is still a problem.
+    type: bool
+    default: false
 """

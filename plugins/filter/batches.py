@@ -52,7 +52,7 @@ def batches(count: t.Any, limit_percent: t.Any = 10) -> list[int]:
         raise AnsibleFilterError(f"batches takes two numbers, not {count!r} and {limit_percent!r}") from error
     if number < 0 or not 0 <= percent <= 100:
         raise AnsibleFilterError(f"batches takes a number of hosts and 0 to 100 percent, not {number} and {percent}")
-    return _rollout.batches(number, percent)
+    return _rollout.batches(number, f"{percent}%")
 
 
 class FilterModule:

@@ -84,11 +84,28 @@ _value:
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostcompare import compare
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import natural_key
 
 
 def problem(code: str, message: str, remedy: str) -> dict[str, str]:
     """A problem of the cluster as a whole."""
     return {"code": code, "host": "", "message": message, "remedy": remedy, "path": ""}
+
+
+def unfinished(settings: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """Problems of an upgrade that has not come to its end; settings are those that each member keeps."""
+    versions = {host: str(found.get("version") or "") for host, found in settings.items()}
+    aims = {str(found["upgrading_to"]) for found in settings.values() if found.get("upgrading_to")}
+    newest = max({*aims, *versions.values()}, key=natural_key, default="")
+    late = sorted(host for host in settings if settings[host].get("upgrading_to") or versions[host] != newest)
+    remedy = f"finish it: run the playbook upgrade with cluster_kubernetes_version {newest}"
+    return [
+        {
+            **problem("UpgradeUnfinished", f"it is at {versions[host]}, an upgrade to {newest} has begun", remedy),
+            "host": host,
+        }
+        for host in late
+    ]
 
 
 def membership(
@@ -100,10 +117,12 @@ def membership(
     results = {host: result for host, result in looked.items() if "facts" in result}
     state = {host: result["facts"]["cluster"] for host, result in results.items()}
     members = [host for host in hosts if state.get(host, {}).get("state") == "member"]
+    settings = {host: dict(state[host]["marker"].get("settings") or {}) for host in members}
     reachable = [host for host in control_planes if host in results]
     acting = [host for host in reachable if host in members]
     problems = [{"host": host, "path": "", **found} for host in results for found in results[host]["findings"]]
     problems += compare(results)
+    problems += unfinished(settings)
     if control_planes and not reachable:
         problems.append(
             problem(
@@ -126,7 +145,7 @@ def membership(
         "fresh": [host for host in results if state[host]["state"] in ("empty", "installed")],
         "actor": (acting or reachable or control_planes or [""])[0],
         "exists": bool(acting),
-        "existing": dict(state[acting[0]]["marker"].get("settings") or {}) if acting else {},
+        "existing": settings[acting[0]] if acting else {},
         "sizes": {
             host: {key: result["facts"][key] for key in ("cpus", "memory_mb", "link") if key in result["facts"]}
             for host, result in results.items()

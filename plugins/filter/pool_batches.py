@@ -25,10 +25,10 @@ options:
     description: All hosts of each pool, as C(pools) of a plan. The pool of the control planes is C(control_plane).
     type: dict
     required: true
-  limit_percent:
-    description: The largest part of a pool that is changed at a time.
-    type: int
-    default: 10
+  max_unavailable:
+    description: How many hosts of a pool are changed at a time at most, as a number or as a part of the pool.
+    type: str
+    default: 10%
 seealso:
   - plugin: hostplane.cluster.batches
     plugin_type: filter
@@ -56,15 +56,20 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts impo
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import natural_key
 
 
-def pool_batches(hosts: t.Iterable[str], pools: t.Mapping[str, t.Iterable[str]], limit_percent: int = 10) -> t.Any:
+def pool_batches(
+    hosts: t.Iterable[str], pools: t.Mapping[str, t.Iterable[str]], max_unavailable: int | str = "10%"
+) -> t.Any:
     """See RETURN."""
     wanted = {str(host) for host in hosts}
     result: list[list[str]] = []
     for pool in sorted(pools, key=lambda name: (name != CONTROL_PLANE, natural_key(str(name)))):
         members = {str(host) for host in pools[pool]}
         queue = sorted(members & wanted, key=natural_key)
-        percent = 0 if pool == CONTROL_PLANE else int(limit_percent)
-        for size in _rollout.batches(len(queue), percent, len(members)):
+        try:
+            sizes = _rollout.batches(len(queue), 1 if pool == CONTROL_PLANE else max_unavailable, len(members))
+        except ValueError as error:
+            raise AnsibleFilterError(f"{max_unavailable!r} is neither a number nor a part such as 10%") from error
+        for size in sizes:
             result.append(queue[:size])
             queue = queue[size:]
         wanted -= members

@@ -163,6 +163,33 @@ def look(file: WantedFile, cache: DigestCache) -> FileState:
     return FileState(file, True, differs, stat.S_IMODE(info.st_mode) != file.mode_bits)
 
 
+def read_text(path: str) -> str:
+    """What is there now; whatever is no regular file (a link, a pipe) is not followed, since it will be replaced."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return "(not a regular file)\n"
+    with open(path, encoding="utf-8", errors="replace") as handle:
+        return handle.read()
+
+
+def describe(state: FileState) -> dict[str, str]:
+    """One entry of the diff; programs are shown by digest, secrets not at all."""
+    wanted = state.wanted
+    before, after = "", ""
+    if state.content_differs and wanted.secret:
+        before, after = "(secret)\n" if state.exists else "", "(new secret)\n"
+    elif state.content_differs and wanted.content is not None:
+        after = wanted.content
+        if state.exists:
+            before = read_text(wanted.path)
+    elif state.content_differs:
+        before, after = "(another file)\n" if state.exists else "", f"sha256:{wanted.digest}\n"
+    if state.mode_differs:
+        if state.exists:
+            before += f"mode: {os.lstat(wanted.path).st_mode & 0o7777:04o}\n"
+        after += f"mode: {wanted.mode_bits:04o}\n"
+    return {"before_header": wanted.path, "after_header": wanted.path, "before": before, "after": after}
+
+
 def atomic_write(path: str, data: bytes, mode: int) -> None:
     """Write a small file so that a reader sees either the old or the new one, also after a power cut."""
     with _replacing(path, mode) as handle:

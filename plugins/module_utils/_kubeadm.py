@@ -49,6 +49,8 @@ RESUME_IGNORES = [
 ]
 
 
+VERB_FLAGS = {"init": ("--skip-token-print",), "upgrade apply": ("--yes",)}
+
 # Once a control plane's kubelet has joined: kubeadm refuses the name of a Ready node, the other phases may run again.
 JOINED_PHASES = ("preflight", "kubelet-start")
 
@@ -160,18 +162,23 @@ def one_at_a_time(timeout: int) -> Iterator[int]:
 
 
 def run_kubeadm(
-    verb: str, config: str, ignores: list[str], timeout: int, lock: int, skip_phases: tuple[str, ...] = ()
+    verb: str,
+    config: str,
+    ignores: list[str],
+    timeout: int,
+    lock: int,
+    skip_phases: tuple[str, ...] = (),
+    program: str = "",
 ) -> None:
-    """Run C(kubeadm init|join) with a configuration that exists only as long as it is needed. timeout in seconds.
+    """Run kubeadm (init, join, upgrade apply, upgrade node) with a configuration that exists only as long as it is
+    needed. timeout in seconds.
 
     The configuration may hold a token, so it is a file of mode 0600 and never an argument. kubeadm inherits the lock,
     so that a second run waits when this process is killed and kubeadm is not.
     """
-    path = f"{RUN}/hostplane-kubeadm-{verb}.yaml"
+    path = f"{RUN}/hostplane-kubeadm-{verb.replace(' ', '-')}.yaml"
     atomic_write(path, config.encode(), 0o600)
-    command = [KUBEADM, verb, "--config", path]
-    if verb == "init":
-        command.append("--skip-token-print")
+    command = [program or KUBEADM, *verb.split(), "--config", path, *VERB_FLAGS.get(verb, ())]
     if ignores:
         command.append("--ignore-preflight-errors=" + ",".join(sorted(set(ignores))))
     if skip_phases:

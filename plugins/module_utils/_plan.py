@@ -115,7 +115,7 @@ class _Planner:
                 for pool in sorted({host.pool for host in hosts}, key=natural_key)
             },
         }
-        self.problems += compare_existing(plan, request.existing)
+        self.problems += compare_existing(plan, request.existing, request.upgrade)
         return ClusterPlan(plan, self.problems, advise(plan, request.max_nodes))
 
     def _check_settings(self, version: str) -> None:

@@ -31,8 +31,11 @@ def _wanted(section: Mapping[str, Any], key: str) -> str:
     return f"{section[key]},{twin}" if twin else str(section[key])
 
 
-def compare_existing(plan: Mapping[str, Any], existing: Mapping[str, Any]) -> list[Problem]:
-    """Compare the plan with what the cluster says about itself; what it does not say is not compared."""
+def compare_existing(plan: Mapping[str, Any], existing: Mapping[str, Any], upgrade: bool = False) -> list[Problem]:
+    """Compare the plan with what the cluster says about itself; what it does not say is not compared.
+
+    With upgrade its version may be changed as the upstream policy allows it.
+    """
     problems = []
     for setting, (section, key, path, title) in _FIXED.items():
         current, wanted = str(existing.get(setting) or ""), _wanted(plan[section], key)
@@ -52,14 +55,27 @@ def compare_existing(plan: Mapping[str, Any], existing: Mapping[str, Any]) -> li
                 )
             )
     current, wanted = str(existing.get("version") or "").lstrip("v"), plan["cluster"]["version"]
-    if current and current != wanted:
-        problems.append(
-            Problem(
-                "version_differs",
-                f"The existing cluster runs Kubernetes {current}, not {wanted}.",
-                f"Use the upgrade playbook to change the version, or set cluster_kubernetes_version to {current}.",
-                path="cluster_kubernetes_version",
-                witness=(current, wanted),
-            )
-        )
+    found = _version_problem(current, wanted, upgrade) if current and current != wanted else None
+    if found:
+        code, message, remedy = found
+        problems.append(Problem(code, message, remedy, path="cluster_kubernetes_version", witness=(current, wanted)))
     return problems
+
+
+def _version_problem(current: str, wanted: str, upgrade: bool) -> tuple[str, str, str] | None:
+    """Code, message and remedy."""
+    message = f"The existing cluster runs Kubernetes {current}, not {wanted}."
+    if not upgrade:
+        remedy = f"Use the upgrade playbook to change the version, or set cluster_kubernetes_version to {current}."
+        return "version_differs", message, remedy
+    try:
+        (major, minor, patch), to = (tuple(map(int, text.split(".")[:3])) for text in (current, wanted))
+    except ValueError:
+        return "version_differs", message, "Set cluster_kubernetes_version to a version such as 1.36.3."
+    if to < (major, minor, patch):
+        remedy = "Kubernetes can't go back; restore a backup from before, or keep the version."
+        return "version_downgrade", message, remedy
+    if to[:2] not in ((major, minor), (major, minor + 1)):
+        remedy = f"Upgrade to a release of {major}.{minor + 1} first: one minor version after the other."
+        return "version_skipped", message, remedy
+    return None

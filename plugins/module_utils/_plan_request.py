@@ -31,6 +31,7 @@ class ClusterRequest:
     release: Mapping[str, Any] = field(default_factory=dict)
     lock: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     existing: Mapping[str, Any] = field(default_factory=dict)
+    upgrade: bool = False
     pod_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/20"
     pod_cidr_ipv6: str = ""
@@ -73,6 +74,7 @@ def cluster_arguments() -> dict[str, Any]:
         "release": {"type": "dict", "default": {}},
         "lock": {"type": "dict", "default": {}},
         "existing": {"type": "dict", "default": {}},
+        "upgrade": {"type": "bool", "default": False},
         "pod_cidr": {"type": "str", "default": "10.244.0.0/16"},
         "service_cidr": {"type": "str", "default": "10.96.0.0/20"},
         "pod_cidr_ipv6": {"type": "str", "default": ""},

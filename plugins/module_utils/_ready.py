@@ -37,6 +37,16 @@ def nodes_not_ready(nodes: list[dict[str, Any]], wanted: list[str]) -> list[str]
     return lines
 
 
+def other_version(nodes: list[dict[str, Any]], wanted: list[str], version: str) -> list[str]:
+    """One line for each wanted node whose kubelet says that it has another version, sorted; none without a version."""
+    found = {node["metadata"]["name"]: str(node["status"]["nodeInfo"]["kubeletVersion"]) for node in nodes}
+    return [
+        f"node {name}: its kubelet is {found[name]}, not v{version}"
+        for name in sorted(wanted)
+        if version and name in found and found[name] != f"v{version}"
+    ]
+
+
 def workload_not_ready(obj: dict[str, Any]) -> str:
     """What a Deployment or DaemonSet still lacks; empty when it is complete and observed."""
     status, meta, spec = obj.get("status", {}), obj["metadata"], obj.get("spec", {})

@@ -12,13 +12,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
-def batches(count: int, limit_percent: int = 10, pool: int = 0) -> list[int]:
+def largest_batch(limit: int | str, pool: int) -> int:
+    """How many hosts of a pool may change at a time, at least 1: a number, or a part of it such as 10%.
+
+    Raises ValueError when it is neither.
+    """
+    text = str(limit).strip()
+    number = int(text[:-1]) * pool // 100 if text.endswith("%") else int(text)
+    if number < 0:
+        raise ValueError(f"{limit!r} is negative")
+    return max(1, number)
+
+
+def batches(count: int, limit: int | str = "10%", pool: int = 0) -> list[int]:
     """Sizes of the batches in which a pool of so many hosts is changed: 1, 2, 4 … up to the limit, at least 1.
 
     A mistake shows on one host first, and a large pool is done after few batches: 50 hosts are 1, 2, 4, eight times 5
-    and 3. pool is the size of the pool when only some of its hosts are changed.
+    and 3. limit is a number of hosts or a part of the pool; pool is its size when only some of its hosts are changed.
     """
-    largest = max(1, (pool or count) * limit_percent // 100)
+    largest = largest_batch(limit, pool or count)
     sizes: list[int] = []
     left, size = count, 1
     while left > 0:

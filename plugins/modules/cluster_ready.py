@@ -31,6 +31,10 @@ options:
     default:
       - daemonset/kube-system/kube-proxy
       - deployment/kube-system/coredns
+  version:
+    description: Version that the kubelets of O(nodes) must have, such as V(1.36.3); empty for any.
+    type: str
+    default: ""
   probe:
     description: Which nodes to prove with probe pods.
     type: str
@@ -101,9 +105,10 @@ NAMESPACE = f"/api/v1/namespaces/{_ready.PROBE}"
 NOT_READY = "the cluster is not ready"
 
 
-def not_ready(api: _kubeapi.KubeApi, nodes: list[str], workloads: list[str]) -> list[str]:
+def not_ready(api: _kubeapi.KubeApi, nodes: list[str], workloads: list[str], version: str = "") -> list[str]:
     """Everything that is not ready right now, with what the kubelets say about it."""
-    lines = _ready.nodes_not_ready(api.items("/api/v1/nodes"), nodes)
+    listing = api.items("/api/v1/nodes")
+    lines = _ready.nodes_not_ready(listing, nodes) + _ready.other_version(listing, nodes, version)
     namespaces = set()
     for reference in workloads:
         kind, namespace, name = reference.split("/")
@@ -186,7 +191,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "nodes": [], "probed": [], "probes": 0, "seconds": 0.0}
     deadline = start + params["timeout"]
     api = _kubeapi.KubeApi(params["kubeconfig"])
-    _kubeapi.wait(deadline, NOT_READY, lambda: not_ready(api, params["nodes"], params["workloads"]))
+    _kubeapi.wait(deadline, NOT_READY, lambda: not_ready(api, params["nodes"], params["workloads"], params["version"]))
     listing = api.items("/api/v1/nodes")
     fresh = {
         "never": [],
@@ -220,6 +225,7 @@ def main() -> None:
                 "elements": "str",
                 "default": ["daemonset/kube-system/kube-proxy", "deployment/kube-system/coredns"],
             },
+            "version": {"type": "str", "default": ""},
             "probe": {"type": "str", "choices": ["never", "new", "always"], "default": "never"},
             "probe_image": {"type": "str"},
             "dns_domain": {"type": "str", "default": "cluster.local"},

@@ -57,6 +57,13 @@ options:
       - A run that was killed before it restarted the service is thus made good by the next one.
     type: str
     default: ""
+  stage:
+    description:
+      - Only fetch what differs, into a directory below C(/var/lib/hostplane/staging) that is named by O(unit), and
+        change nothing else. A later run without this takes the files from there.
+      - So everything that a change needs is on all hosts before anything of it begins.
+    type: bool
+    default: false
   repository:
     description: Repository of the bundle's files below the mirror's prefix.
     type: str
@@ -99,6 +106,12 @@ unapplied_paths:
   type: list
   elements: str
   sample: [/usr/local/bin/kubelet]
+staged:
+  description: With O(stage=true), the files that were (or would be) fetched, sorted.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 downloaded_bytes:
   description: How many bytes were fetched from the mirror.
   returned: always
@@ -107,9 +120,10 @@ downloaded_bytes:
 """
 
 import concurrent.futures
+import contextlib
 import http.client
 import os
-import stat
+import shutil
 import time
 from typing import Any
 
@@ -118,7 +132,9 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._files import (
     DigestCache,
     FilesError,
     FileState,
+    WantedFile,
     atomic_write,
+    describe,
     look,
     stream_to,
     wanted_files,
@@ -131,50 +147,49 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import (
 from ansible_collections.hostplane.cluster.plugins.module_utils._unit import newer_than, started_at
 
 CACHE = "/var/lib/hostplane/files.json"
+STAGING = "/var/lib/hostplane/staging"
 
 
-def fetch(mirror: Mirror, repository: str, state: FileState) -> int:
+def staged_path(unit: str, digest: str) -> str:
+    """Where a file waits until it is installed."""
+    return os.path.join(STAGING, unit or "files", digest)
+
+
+def fetch(mirror: Mirror | None, repository: str, state: FileState, unit: str) -> int:
     """Bring one file of the bundle to its place; returns the bytes fetched."""
-    wanted = state.wanted
+    wanted, waiting = state.wanted, staged_path(unit, state.wanted.digest)
+    if os.path.exists(waiting):
+        # One that was damaged meanwhile is fetched again.
+        with contextlib.suppress(FilesError), open(waiting, "rb") as kept:
+            stream_to(wanted.path, kept, wanted.mode_bits, wanted.digest)
+            return 0
+    if mirror is None:
+        raise FilesError("is to be fetched, but no mirror is given")
     with mirror.open_blob(repository, f"sha256:{wanted.digest}") as source:
         return stream_to(wanted.path, source, wanted.mode_bits, wanted.digest)
 
 
-def read_text(path: str) -> str:
-    """What is there now; whatever is no regular file (a link, a pipe) is not followed, since it will be replaced."""
-    if not stat.S_ISREG(os.lstat(path).st_mode):
-        return "(not a regular file)\n"
-    with open(path, encoding="utf-8", errors="replace") as handle:
-        return handle.read()
+def downloads(states: list[FileState]) -> list[FileState]:
+    """Those that come from the bundle."""
+    return [state for state in states if state.content_differs and state.wanted.content is None]
 
 
-def describe(state: FileState) -> dict[str, str]:
-    """One entry of the diff; programs are shown by digest, secrets not at all."""
-    wanted = state.wanted
-    before, after = "", ""
-    if state.content_differs and wanted.secret:
-        before, after = "(secret)\n" if state.exists else "", "(new secret)\n"
-    elif state.content_differs and wanted.content is not None:
-        after = wanted.content
-        if state.exists:
-            before = read_text(wanted.path)
-    elif state.content_differs:
-        before, after = "(another file)\n" if state.exists else "", f"sha256:{wanted.digest}\n"
-    if state.mode_differs:
-        if state.exists:
-            before += f"mode: {os.lstat(wanted.path).st_mode & 0o7777:04o}\n"
-        after += f"mode: {wanted.mode_bits:04o}\n"
-    return {"before_header": wanted.path, "after_header": wanted.path, "before": before, "after": after}
+def to_stage(states: list[FileState], params: dict[str, Any]) -> list[WantedFile]:
+    """What has to be fetched so that all that differs is on the host."""
+    files = {state.wanted.digest: state.wanted for state in downloads(states)}
+    return [
+        WantedFile(path, sha256=digest, mode=wanted.mode, size=wanted.size)
+        for digest, wanted in sorted(files.items())
+        if not os.path.exists(path := staged_path(params["unit"], digest))
+    ]
 
 
 def apply(states: list[FileState], mirror: Mirror | None, params: dict[str, Any], cache: DigestCache) -> int:
     """Write what differs, configuration after the programs that read it; returns the bytes fetched."""
-    downloads = [state for state in states if state.content_differs and state.wanted.content is None]
-    if downloads and mirror is None:
-        raise FilesError(f"{downloads[0].wanted.path}: is to be fetched, but no mirror is given")
     fetched, errors = 0, []
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, params["parallel"])) as pool:
-        tasks = {pool.submit(fetch, mirror, params["repository"], state): state for state in downloads if mirror}
+        where = (params["repository"], params["unit"])
+        tasks = {pool.submit(fetch, mirror, where[0], state, where[1]): state for state in downloads(states)}
         for task in concurrent.futures.as_completed(tasks):
             wanted = tasks[task].wanted
             try:
@@ -221,10 +236,21 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     result["unapplied_paths"] = sorted({*result["changed_paths"], *old})
     if module._diff:
         result["diff"] = [describe(state) for state in states]
-    if not module.check_mode:
-        mirror = Mirror.from_options(params["mirror"], params["timeout"]) if params["mirror"] else None
-        result["downloaded_bytes"] = apply(states, mirror, params, cache)
-        cache.save()
+    mirror = Mirror.from_options(params["mirror"], params["timeout"]) if params["mirror"] else None
+    waiting = os.path.dirname(staged_path(params["unit"], ""))
+    result["staged"] = []
+    if params["stage"]:
+        missing = to_stage(states, params)
+        names = {state.wanted.digest: state.wanted.path for state in states}
+        result["staged"] = sorted(names[file.digest] for file in missing)
+        result["changed"] = bool(missing)
+        states = [FileState(file, exists=False, content_differs=True, mode_differs=True) for file in missing]
+    if module.check_mode:
+        return result
+    result["downloaded_bytes"] = apply(states, mirror, params, cache)
+    cache.save()
+    if not params["stage"]:
+        shutil.rmtree(waiting, ignore_errors=True)
     return result
 
 
@@ -245,6 +271,7 @@ def main() -> None:
             "secret_files": {"type": "dict", "default": {}, "no_log": True},
             "mirror": MIRROR_SPEC,
             "unit": {"type": "str", "default": ""},
+            "stage": {"type": "bool", "default": False},
             "repository": {"type": "str", "default": "hostplane/files"},
             "parallel": {"type": "int", "default": 4},
             "timeout": {"type": "int", "default": 30},

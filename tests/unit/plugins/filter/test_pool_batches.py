@@ -36,3 +36,20 @@ def test_nothing_to_do_and_hosts_of_no_pool() -> None:
     assert pool_batches([], POOLS) == []
     with pytest.raises(AnsibleFilterError, match="stranger: in no pool"):
         pool_batches(["cp1", "stranger"], POOLS)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sizes"), [(3, [1, 2, 3, 3, 1]), ("30%", [1, 2, 3, 3, 1]), ("0%", [1] * 10), ("100%", [1, 2, 4, 3])]
+)
+def test_the_limit_is_a_number_or_a_part_of_the_pool(limit: int | str, sizes: list[int]) -> None:
+    assert [len(batch) for batch in pool_batches(WEB[:10], {"web": WEB[:10]}, limit)] == sizes
+
+
+def test_control_planes_are_never_changed_together() -> None:
+    assert pool_batches(["cp1", "cp2", "cp3"], POOLS, "100%") == [["cp1"], ["cp2"], ["cp3"]]
+
+
+@pytest.mark.parametrize("limit", ["many", "-1", "x%"])
+def test_a_limit_that_is_none(limit: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="neither a number nor a part"):
+        pool_batches(["web1"], POOLS, limit)

@@ -32,7 +32,7 @@ def test_a_part_of_a_pool_has_the_limit_of_the_whole_pool() -> None:
 
 @given(st.integers(0, 3000), st.integers(0, 100))
 def test_batches_cover_the_pool_and_keep_the_limit(count: int, percent: int) -> None:
-    sizes = batches(count, percent)
+    sizes = batches(count, f"{percent}%")
     assert sum(sizes) == count
     assert all(0 < size <= max(1, count * percent // 100) for size in sizes)
     assert sizes[:1] in ([], [1])
