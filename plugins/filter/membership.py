@@ -83,29 +83,12 @@ _value:
 
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils._hostcompare import compare
-from ansible_collections.hostplane.cluster.plugins.module_utils._problem import natural_key
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostcompare import compare, unfinished_upgrade
 
 
 def problem(code: str, message: str, remedy: str) -> dict[str, str]:
     """A problem of the cluster as a whole."""
     return {"code": code, "host": "", "message": message, "remedy": remedy, "path": ""}
-
-
-def unfinished(settings: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
-    """Problems of an upgrade that has not come to its end; settings are those that each member keeps."""
-    versions = {host: str(found.get("version") or "") for host, found in settings.items()}
-    aims = {str(found["upgrading_to"]) for found in settings.values() if found.get("upgrading_to")}
-    newest = max({*aims, *versions.values()}, key=natural_key, default="")
-    late = sorted(host for host in settings if settings[host].get("upgrading_to") or versions[host] != newest)
-    remedy = f"finish it: run the playbook upgrade with cluster_kubernetes_version {newest}"
-    return [
-        {
-            **problem("UpgradeUnfinished", f"it is at {versions[host]}, an upgrade to {newest} has begun", remedy),
-            "host": host,
-        }
-        for host in late
-    ]
 
 
 def membership(
@@ -122,7 +105,7 @@ def membership(
     acting = [host for host in reachable if host in members]
     problems = [{"host": host, "path": "", **found} for host in results for found in results[host]["findings"]]
     problems += compare(results)
-    problems += unfinished(settings)
+    problems += unfinished_upgrade(settings)
     if control_planes and not reachable:
         problems.append(
             problem(

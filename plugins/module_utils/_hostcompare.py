@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import natural_key
+
 Problem = dict[str, str]
 
 
@@ -77,3 +79,20 @@ def compare(results: dict[str, dict[str, t.Any]], max_skew: float = 1.0) -> list
             }
         )
     return problems
+
+
+def unfinished_upgrade(settings: dict[str, dict[str, t.Any]]) -> list[Problem]:
+    """Problems of an upgrade that has not come to its end; settings are what each member keeps about its cluster."""
+    versions = {host: str(found.get("version") or "") for host, found in settings.items()}
+    aims = {str(found["upgrading_to"]) for found in settings.values() if found.get("upgrading_to")}
+    newest = max({*aims, *versions.values()}, key=natural_key, default="")
+    return [
+        {
+            "code": "UpgradeUnfinished",
+            "host": host,
+            "message": f"it is at {versions[host]}, and an upgrade to {newest} has begun",
+            "remedy": f"finish it: run the playbook upgrade with cluster_kubernetes_version {newest}",
+        }
+        for host in sorted(settings)
+        if settings[host].get("upgrading_to") or versions[host] != newest
+    ]

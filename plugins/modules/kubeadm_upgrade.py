@@ -108,7 +108,7 @@ way:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeadm_upgrade as _upgrade
+from ansible_collections.hostplane.cluster.plugins.module_utils import _upgrade_node as _upgrade
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeadm import (
     KubeadmError,
     Marker,

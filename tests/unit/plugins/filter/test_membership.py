@@ -132,3 +132,24 @@ def test_each_hosts_variables_are_put_together_once() -> None:
 
     membership(HostVars({host: result("member", host) for host in HOSTS}), HOSTS, ["cp-1", "cp-2"])
     assert asked == HOSTS
+
+
+def test_an_upgrade_that_was_not_finished() -> None:
+    def at(**settings: str) -> dict[str, Any]:
+        found = result("member")
+        found["host_check"]["facts"]["cluster"]["marker"] = {"settings": settings}
+        return found
+
+    hostvars = {
+        "cp-1": at(version="1.36.3"),
+        "cp-2": at(version="1.35.4", upgrading_to="1.36.3"),
+        "node-1": at(version="1.35.4"),
+    }
+    problems = membership(hostvars, sorted(hostvars), ["cp-1", "cp-2"])["problems"]
+    assert [(found["code"], found["host"]) for found in problems] == [
+        ("UpgradeUnfinished", "cp-2"),
+        ("UpgradeUnfinished", "node-1"),
+    ]
+    assert all("cluster_kubernetes_version 1.36.3" in found["remedy"] for found in problems)
+    begun = {"cp-1": at(version="1.9.0", upgrading_to="1.10.0"), "node-1": at(version="1.9.0")}
+    assert len(membership(begun, sorted(begun), ["cp-1"])["problems"]) == 2

@@ -46,6 +46,15 @@ def test_nodes_not_ready() -> None:
     assert _ready.nodes_not_ready(nodes, ["ready"]) == []
 
 
+def test_nodes_of_another_version() -> None:
+    nodes = [{"metadata": {"name": name}, "status": {"nodeInfo": {"kubeletVersion": version}}}
+             for name, version in (("old", "v1.35.4"), ("new", "v1.36.3"))]  # fmt: skip
+    assert _ready.other_version(nodes, ["old", "new", "missing"], "1.36.3") == [
+        "node old: its kubelet is v1.35.4, not v1.36.3"
+    ]
+    assert _ready.other_version(nodes, ["old"], "") == _ready.other_version(nodes, ["new"], "1.36.3") == []
+
+
 def workload(kind: str, replicas: int | None = 2, generation: int = 1, **status: int) -> dict[str, Any]:
     spec = {} if replicas is None else {"replicas": replicas}
     meta = {"namespace": "kube-system", "name": "x", "generation": generation}

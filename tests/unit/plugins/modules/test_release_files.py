@@ -23,6 +23,7 @@ PROGRAM = bytes(range(256)) * 3000
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "state" / "files.json"
     monkeypatch.setattr(release_files, "CACHE", str(path))
+    monkeypatch.setattr(release_files, "STAGING", str(tmp_path / "staging"))
     return path
 
 
@@ -183,3 +184,29 @@ def test_wrong_arguments_change_nothing(run_module: Run, options: dict[str, Any]
     assert result["failed"] and "relative: the path must be absolute" in result["msg"]
     assert "kubelet: listed more than once" in result["msg"]
     assert not (tmp_path / "root").exists()
+
+
+def test_what_is_fetched_beforehand_is_used_later(
+    run_module: Run, options: dict[str, Any], tmp_path: Path, site: Any
+) -> None:
+    kubelet = f"{tmp_path}/root/bin/kubelet"
+    for check, changed in ((True, True), (False, True), (False, False)):
+        result = run_module(release_files, check=check, stage=True, unit="", **options)
+        assert (result["changed"], result["staged"]) == (changed, [kubelet] * changed)
+        # What a later run will change, whether it is fetched already or not.
+        assert kubelet in result["changed_paths"]
+        assert not (tmp_path / "root").exists()
+    asked = len(site.asked)
+    done = run_module(release_files, **options)
+    assert Path(kubelet).read_bytes() == PROGRAM and (done["changed"], done["downloaded_bytes"]) == (True, 0)
+    assert len(site.asked) == asked and not list((tmp_path / "staging").iterdir())
+
+
+def test_a_fetched_file_that_was_damaged_is_fetched_again(
+    run_module: Run, options: dict[str, Any], tmp_path: Path
+) -> None:
+    run_module(release_files, stage=True, **options)
+    (waiting,) = (tmp_path / "staging/files").iterdir()
+    waiting.write_bytes(b"x")
+    assert run_module(release_files, **options)["downloaded_bytes"] == len(PROGRAM)
+    assert (tmp_path / "root/bin/kubelet").read_bytes() == PROGRAM
