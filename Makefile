@@ -31,6 +31,7 @@ test-all: test ## The scenarios that take longer as well
 lint: ## ruff, mypy, yamllint, ansible-lint (production), changelog
 	@$(SETUP); ruff check .; ruff format --check .
 	@$(SETUP); cd .build/collections && mypy --config-file $(CURDIR)/pyproject.toml -p ansible_collections.hostplane.cluster.plugins
+	@$(SETUP); cd csi/driver && mypy --config-file $(CURDIR)/pyproject.toml -p hostplane_local
 	@$(SETUP); yamllint .; ansible-lint; antsibull-changelog lint
 
 unit: ## Unit tests
