@@ -23,8 +23,8 @@ options:
       - Keys are C(inventory_hostname), C(role) (V(control_plane) or V(worker)), C(pools), C(ansible_host),
         C(node_address), C(node_address_ipv6), C(node_zone), C(node_name), C(node_name_rule), C(node_arch),
         C(node_labels), C(node_taints), C(node_max_pods), C(node_kubelet_config), C(node_reserved), C(node_cpu_policy),
-        C(node_state) and C(errors), a dictionary of variables that could not be evaluated. Only the first two are
-        required.
+        C(node_state), C(node_storage) and C(errors), a dictionary of variables that could not be evaluated. Only the
+        first two are required.
       - Their values are checked by the plan and not by the module's arguments, so that all mistakes are reported at
         once.
     type: list

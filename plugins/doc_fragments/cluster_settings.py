@@ -90,6 +90,13 @@ options:
     type: list
     elements: dict
     default: []
+  storage:
+    description:
+      - Drivers and StorageClasses. C(local_path), C(local_volume) and C(nfs) are V(true), V(false) or a mapping of what
+        differs from the defaults; C(classes) and C(drivers) are lists.
+      - What hosts prepare for it is in the C(node_storage) of O(hosts).
+    type: dict
+    default: {}
   ignore_preflight:
     description: Names of findings and of kubeadm's preflight errors that are accepted. They are passed on in the plan.
     type: list

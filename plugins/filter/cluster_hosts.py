@@ -64,8 +64,8 @@ from jinja2 import Undefined, UndefinedError
 
 VARIABLES = (
     "ansible_host", "node_address", "node_address_ipv6", "node_arch", "node_cpu_policy", "node_kubelet_config",
-    "node_labels", "node_max_pods", "node_name", "node_name_rule", "node_reserved", "node_state", "node_taints",
-    "node_zone",
+    "node_labels", "node_max_pods", "node_name", "node_name_rule", "node_reserved", "node_state", "node_storage",
+    "node_taints", "node_zone",
 )  # fmt: skip
 
 

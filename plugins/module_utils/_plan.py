@@ -37,6 +37,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts impo
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_networks import endpoint_ranges, plan_networks
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_pools import KUBELET_OWNED, owned_settings
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_request import PREFIX, ClusterRequest
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_storage import plan_storage
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
 # Settings that follow from the plan and would contradict it, and the variable to set instead.
@@ -83,7 +84,9 @@ class _Planner:
         managed = endpoint.balancer["mode"] == MANAGED
         networks, problems = plan_networks(request, network, hosts, endpoint.host, mirror_host)
         self.problems += problems
-        addons = selected_addons(request).union(network.addons())
+        storage = plan_storage(request.storage, request.hosts)
+        self.problems += storage.problems
+        addons = selected_addons(request).union(network.addons(), storage.addons)
         arches = {host.arch for host in hosts}
         bundle = BundlePlan(version, request.cni, arches, request.release, request.lock, managed, addons)
         self.problems += bundle.problems()
@@ -107,6 +110,7 @@ class _Planner:
             "mirror": {"address": request.mirror_address, "prefix": request.mirror_prefix},
             "release": {"version": version, "locked": bundle.locked, "manifests": bundle.manifests()},
             "images": bundle.images(),
+            "storage": storage.plan,
             "files": bundle.files(),
             "hosts": {host.inventory_name: host.to_dict() for host in hosts},
             "order": {role: [host.inventory_name for host in hosts if host.role == role] for role in ROLES},

@@ -36,12 +36,24 @@ CNI_REPOSITORIES = {
 }
 # Only where the cluster's settings ask for it, and pulled only by the nodes that run it.
 ADDON_REPOSITORIES: dict[str, dict[str, str]] = {
+    "csi": {
+        "csi_provisioner": "registry.k8s.io/sig-storage/csi-provisioner",
+        "csi_resizer": "registry.k8s.io/sig-storage/csi-resizer",
+        "csi_snapshotter": "registry.k8s.io/sig-storage/csi-snapshotter",
+        "snapshot_controller": "registry.k8s.io/sig-storage/snapshot-controller",
+    },
+    "local_path": {"local_path_provisioner": "docker.io/rancher/local-path-provisioner"},
     "metallb": {
         "metallb_controller": "quay.io/metallb/controller",
         "metallb_speaker": "quay.io/metallb/speaker",
     },
     # What enforces NetworkPolicies, whichever pod network there is.
     "kube-router": {"kube_router": "docker.io/cloudnativelabs/kube-router"},
+    "nfs": {
+        "csi_node_driver_registrar": "registry.k8s.io/sig-storage/csi-node-driver-registrar",
+        "livenessprobe": "registry.k8s.io/sig-storage/livenessprobe",
+        "nfsplugin": "registry.k8s.io/sig-storage/nfsplugin",
+    },
     "traefik": {"traefik": "docker.io/library/traefik"},
 }
 # Only where the control planes balance the API themselves. Whoever publishes them, the last component names them.

@@ -60,6 +60,7 @@ class ClusterRequest:
     kubelet_config: Mapping[str, Any] = field(default_factory=dict)
     kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
     jwt_authenticators: Sequence[Mapping[str, Any]] = ()
+    storage: Mapping[str, Any] = field(default_factory=dict)
     ignore_preflight: Sequence[str] = ()
     kubeconfig: str = ""
 
@@ -92,6 +93,7 @@ def cluster_arguments() -> dict[str, Any]:
         "kubelet_config": {"type": "dict", "default": {}},
         "kube_proxy_config": {"type": "dict", "default": {}},
         "jwt_authenticators": {"type": "list", "elements": "dict", "default": []},
+        "storage": {"type": "dict", "default": {}},
         "ignore_preflight": {"type": "list", "elements": "str", "default": []},
         "kubeconfig": {"type": "str", "default": ""},
         "mirror_address": {"type": "str", "default": ""},

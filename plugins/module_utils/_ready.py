@@ -62,6 +62,23 @@ def workload_not_ready(obj: dict[str, Any]) -> str:
     return "" if wanted and have >= wanted else f"{name}: {have} of {wanted} pods available"
 
 
+def drivers_not_registered(
+    drivers: list[str], nodes: list[str], csi_drivers: list[dict[str, Any]], csi_nodes: list[dict[str, Any]]
+) -> list[str]:
+    """One line for each CSI driver that the cluster lacks, and one for each node on which it is not registered."""
+    there = {item["metadata"]["name"] for item in csi_drivers}
+    lines = [f"CSI driver {name}: the cluster has no CSIDriver of this name" for name in sorted(set(drivers) - there)]
+    known = {
+        item["metadata"]["name"]: {entry["name"] for entry in item.get("spec", {}).get("drivers") or []}
+        for item in csi_nodes
+    }
+    for name in sorted(nodes):
+        lacking = sorted(set(drivers) - known.get(name, set()))
+        if lacking:
+            lines.append(f"node {name}: its kubelet does not know {', '.join(lacking)}")
+    return lines
+
+
 def pods_waiting(pods: list[dict[str, Any]]) -> list[str]:
     """Why pods that should run don't, as the kubelet says it; one line for each pod that says something."""
     lines = []

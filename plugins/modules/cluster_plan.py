@@ -110,6 +110,11 @@ plan:
         - The image of every component, and the lists C(control_plane) and C(worker) of what these roles need.
         - C(digests) has the digests for each architecture and image.
       type: dict
+    storage:
+      description:
+        - C(local_path), C(local_volume), C(nfs) (empty when they are off), C(classes), C(drivers), C(csi_drivers) and
+          C(workloads) to wait for, and in C(hosts) the disks and directories of each host that has any.
+      type: dict
     files:
       description: For each architecture and purpose (C(containerd), C(kubelet), C(cni)) the programs with path,
         digest, size, mode.
