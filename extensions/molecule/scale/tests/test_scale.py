@@ -10,19 +10,16 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client, config, utils
 from members import Lab, executed
 from poller import Poller
+from workload import NODE_PORT, deploy
 
 TREE = Path(__file__).parents[4]
 LONGEST_GAP = 4.0
-NODE_PORT = 30080
-IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
 
 
 def etcd_members(hosts: dict[str, Any], host: str) -> list[str]:
@@ -42,33 +39,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory, inventory: dict[str, Any], lab
     return lab
 
 
-def workload() -> list[dict[str, Any]]:
-    """Two replicas that end gracefully, a budget that keeps one, and a port on every node."""
-    labels = {"app": "web"}
-    container = {
-        "name": "web",
-        "image": IMAGE,
-        "args": ["netexec", "--http-port=8080", "--udp-port=-1", "--delay-shutdown=5"],
-        "readinessProbe": {"httpGet": {"path": "/hostname", "port": 8080}, "periodSeconds": 1},
-    }
-    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
-    pod = {
-        "containers": [container],
-        "tolerations": [{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}],
-        "topologySpreadConstraints": [{**spread, "labelSelector": {"matchLabels": labels}}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
-    meta = {"name": "web", "namespace": "default"}
-    return [
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
-         "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta,
-         "spec": {"type": "NodePort", "selector": labels, "ports": [{"port": 8080, "nodePort": NODE_PORT}]}},
-        {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta,
-         "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}}},
-    ]  # fmt: skip
-
-
 def test_one_and_one_become_three_and_two(lab: Lab, hosts: dict[str, Any]) -> None:
     lab.inventory("cp1", "cp2", "cp3", "worker1", "worker2")
     poller = Poller.of_api(lab.kubeconfig)
@@ -84,14 +54,8 @@ def test_one_and_one_become_three_and_two(lab: Lab, hosts: dict[str, Any]) -> No
 
 
 def test_the_first_control_plane_leaves(lab: Lab, hosts: dict[str, Any]) -> None:
-    for item in workload():
-        utils.create_from_dict(config.new_client_from_config(str(lab.kubeconfig)), item)
+    deploy(lab.kubeconfig)
     site = f"http://{lab.hosts['cp2']['ansible_host']}:{NODE_PORT}/hostname"
-    deadline = time.monotonic() + 60
-    pods = client.AppsV1Api(config.new_client_from_config(str(lab.kubeconfig)))
-    while (pods.read_namespaced_deployment("web", "default").status.available_replicas or 0) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
     api, web = Poller.of_api(lab.kubeconfig), Poller(site)
     api.start()
     web.start()

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The cluster goes from one release to the next, in this order; a workload of two replicas answers all the time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+from poller import Poller
+from workload import NODE_PORT, deploy
+
+TREE = Path(__file__).parents[4]
+SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+OLD, NEW = "1.35.4", "1.36.3"
+PATCH = "/etc/kubernetes/patches/kube-apiserver+strategic.yaml"
+BREAKING = "spec: {containers: [{name: kube-apiserver, command: [kube-apiserver, --no-such-flag]}]}"
+NODES = ["cp1", "worker1", "worker2"]
+
+
+def start(playbook: str, version: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
+    """Start a playbook as a user would, with another version in the inventory."""
+    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(TREE / f"playbooks/{playbook}.yml")]
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+    settings = json.dumps({"cluster_kubernetes_version": version, **variables})
+    return subprocess.Popen(
+        [*command, *args, "-e", settings],
+        cwd=TREE,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+
+
+def play(playbook: str, version: str, *args: str, code: int = 0, **variables: Any) -> str:
+    """Run a playbook to its end; returns its log."""
+    process = start(playbook, version, *args, **variables)
+    log = process.communicate(timeout=900)[0]
+    assert process.returncode == code, log[-6000:]
+    return log
+
+
+def kill_when(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """SIGKILL to a run and all that it has started here, as soon as something shows."""
+    deadline = time.monotonic() + 400
+    while not condition():
+        assert process.poll() is None, process.communicate()[0][-6000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def versions(api: client.CoreV1Api) -> dict[str, str]:
+    """What the kubelets say."""
+    return {node.metadata.name: node.status.node_info.kubelet_version for node in api.list_node().items}
+
+
+def images(api: client.CoreV1Api, labels: str) -> set[str]:
+    """The images of the pods with these labels, without their registry."""
+    pods = api.list_namespaced_pod("kube-system", label_selector=labels).items
+    return {container.image.rpartition("/")[2] for pod in pods for container in pod.spec.containers}
+
+
+def processes(hosts: dict[str, Any]) -> list[str]:
+    """What would be others after a restart: services with the times of their starts, and containers."""
+    show = "systemctl show --property=Id,MainPID,ActiveEnterTimestampMonotonic containerd kubelet"
+    return [hosts[name].check_output(f"{show}; crictl ps --quiet | sort") for name in NODES]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def written(api: client.CoreV1Api) -> dict[str, str]:
+    """Something that must still be there in the end."""
+    data = {f"key{number}": "x" * 100 for number in range(100)}
+    api.create_namespaced_config_map("default", client.V1ConfigMap(metadata={"name": "before"}, data=data))
+    return data
+
+
+def test_create_does_not_upgrade() -> None:
+    assert "version_differs" in play("create", NEW, code=2)
+
+
+def test_a_first_control_plane_that_does_not_come_up_is_rolled_back(
+    hosts: dict[str, Any], api: client.CoreV1Api
+) -> None:
+    hosts["cp1"].check_output(f"printf %s '{BREAKING}' > {PATCH}")
+    try:
+        log = play("upgrade", NEW, code=2, upgrade_timeout=45)
+    finally:
+        hosts["cp1"].check_output(f"rm {PATCH}")
+    assert "This control plane was rolled back" in log
+    # The backup was taken before, and proven.
+    assert "read back and encrypted" in log
+    assert set(versions(api).values()) == {f"v{OLD}"}
+    assert images(api, "component=kube-apiserver") == {f"kube-apiserver:v{OLD}"}
+    assert json.loads(hosts["cp1"].check_output("cat /etc/kubernetes/hostplane.json"))["settings"]["version"] == OLD
+    # What it was rolled back to is a cluster like any other.
+    assert re.findall(r"changed=[1-9]", play("create", OLD)) == []
+
+
+def test_killed_twice_and_finished(
+    hosts: dict[str, Any], api: client.CoreV1Api, inventory: dict[str, Any], lab_dir: Path, written: dict[str, str]
+) -> None:
+    deploy(lab_dir / "admin.conf")
+    address = inventory["groups"]["control_plane"]["cp1"]["ansible_host"]
+    web = Poller(f"http://{address}:{NODE_PORT}/hostname")
+    web.start()
+    kill_when(
+        start("upgrade", NEW), lambda: hosts["cp1"].run("pgrep -f 'kubeadm.* upgrade|[0-9a-f]{64} upgrade'").rc == 0
+    )
+    assert "UpgradeUnfinished" in play("create", OLD, code=2)
+
+    def draining() -> bool:
+        try:
+            return bool(api.read_node("worker1").spec.unschedulable)
+        except client.ApiException:
+            return False
+
+    kill_when(start("upgrade", NEW), draining)
+    assert set(versions(api).values()) == {f"v{OLD}", f"v{NEW}"}
+    play("upgrade", NEW)
+    web.stop()
+    assert web.lost == 0
+    assert versions(api) == dict.fromkeys(NODES, f"v{NEW}")
+    assert not any(node.spec.unschedulable for node in api.list_node().items)
+    for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
+        assert images(api, f"component={name}") == {f"{name}:v{NEW}"}
+    assert images(api, "k8s-app=kube-proxy") == {f"kube-proxy:v{NEW}"}
+    assert images(api, "component=etcd") == {"etcd:3.6.8-0"}
+    assert images(api, "k8s-app=kube-dns") == {"coredns:v1.14.2"}
+    assert api.read_namespaced_config_map("before", "default").data == written
+    for name in NODES:
+        marker = json.loads(hosts[name].check_output("cat /etc/kubernetes/hostplane.json"))
+        assert (marker["settings"]["version"], "upgrading_to" in marker["settings"]) == (NEW, False)
+        assert not hosts[name].file("/var/lib/hostplane/staging/kubelet").exists
+
+
+def test_again_changes_nothing_and_restarts_nothing(hosts: dict[str, Any]) -> None:
+    before = processes(hosts)
+    for playbook in ("upgrade", "create"):
+        assert re.findall(r"changed=[1-9]", play(playbook, NEW)) == []
+    assert re.findall(r"changed=[1-9]", play("upgrade", NEW, "--check", "--diff")) == []
+    assert processes(hosts) == before
+
+
+def test_there_is_no_way_back(api: client.CoreV1Api) -> None:
+    assert "version_downgrade" in play("upgrade", OLD, code=2)
+    assert set(versions(api).values()) == {f"v{NEW}"}
