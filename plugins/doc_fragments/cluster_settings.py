@@ -75,6 +75,29 @@ options:
     description: DNS domain of the cluster.
     type: str
     default: cluster.local
+  dns:
+    description:
+      - How cluster DNS is set up. C(replicas) (by rule when left out), C(upstream) (servers for names outside of the
+        cluster; the node's own when left out), C(stub_domains) (domain to servers), C(cache) (a cache on every node)
+        and C(log) (every question in the log of CoreDNS). Empty leaves DNS as kubeadm makes it.
+    type: dict
+    default: {}
+  load_balancer:
+    description:
+      - Addresses for Services of type LoadBalancer, as C(pools) with C(name), C(addresses) (first-last or CIDR),
+        C(auto_assign) and C(interfaces).
+    type: dict
+    default: {}
+  ingress:
+    description:
+      - How Traefik is set up for Ingress and Gateway API, by C(service) (V(load_balancer) or V(node_port)), C(address),
+        C(http_port), C(https_port), C(replicas), C(gateway), C(default_class). Empty means no ingress controller.
+    type: dict
+    default: {}
+  node_port_range:
+    description: Ports of Services of type NodePort. Cannot be changed later.
+    type: str
+    default: 30000-32767
   kubelet_config:
     description: More settings of the kubelet (C(KubeletConfiguration)).
     type: dict

@@ -28,10 +28,11 @@ PROGRAMS = (
     "containerd-shim-runc-v2", "kubelet", "containerd",
 )  # fmt: skip
 # Nothing but a cluster of this collection has these, whoever else uses the host.
-OWN_UNITS = ("hostplane-backup.timer", "hostplane-backup.service")
+OWN_UNITS = ("hostplane-backup.timer", "hostplane-backup.service", "hostplane-dns-address.service")
 # The backups themselves stay: a reset may be followed by a restore.
 OWN_FILES = (
     *KERNEL_FILES, *FILES_OF_PARTS, "/run/hostplane-kubeadm.lock", *[f"{UNIT_DIR}/{name}" for name in OWN_UNITS],
+    f"{UNIT_DIR}/multi-user.target.wants/{OWN_UNITS[2]}",
     f"{UNIT_DIR}/timers.target.wants/{OWN_UNITS[0]}", "/var/lib/systemd/timers/stamp-hostplane-backup.timer",
     "/usr/local/sbin/hostplane-backup", "/usr/local/lib/hostplane", "/etc/hostplane", "/var/lib/hostplane",
 )  # fmt: skip

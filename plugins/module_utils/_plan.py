@@ -18,7 +18,12 @@ from typing import Any
 from ansible_collections.hostplane.cluster.plugins.module_utils import _authentication, _names
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan import node_block_mask
 from ansible_collections.hostplane.cluster.plugins.module_utils._address_request import MAX_PODS
-from ansible_collections.hostplane.cluster.plugins.module_utils._plan_addons import selected_addons
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_addons import (
+    Taken,
+    addon_steps,
+    plan_addons,
+    selected_addons,
+)
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_advice import advise
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer import (
     MANAGED,
@@ -27,6 +32,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_balancer i
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import BundlePlan
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_cni import UNDERLAY, PodNetwork
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_dns import kubelet_dns, plan_dns
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_existing import compare_existing
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts import (
     CONTROL_PLANE,
@@ -84,6 +90,19 @@ class _Planner:
         managed = endpoint.balancer["mode"] == MANAGED
         networks, problems = plan_networks(request, network, hosts, endpoint.host, mirror_host)
         self.problems += problems
+        dns, problems = plan_dns(
+            request.dns, request.dns_domain, networks["dns_address"], request.facts.values(), len(hosts)
+        )
+        self.problems += problems
+        taken = [Taken(host.inventory_name, host.address) for host in hosts]
+        taken += [
+            Taken("the API's balancer", request.vip),
+            Taken("the API", endpoint.host),
+            Taken("mirror", mirror_host),
+        ]
+        subnets = [subnet for zone in networks["zones"] for subnet in zone["pod_subnets"]]
+        parts, problems = plan_addons(request, taken, subnets)
+        self.problems += problems
         storage = plan_storage(request.storage, request.hosts)
         self.problems += storage.problems
         addons = selected_addons(request).union(network.addons(), storage.addons)
@@ -99,12 +118,16 @@ class _Planner:
                 "endpoint": endpoint.endpoint,
                 "endpoint_host": endpoint.host,
                 "api_sans": sorted({*request.api_sans, *endpoint.sans}),
-                "kubelet_config": dict(request.kubelet_config),
+                "kubelet_config": {**request.kubelet_config, **kubelet_dns(dns)},
                 "kube_proxy_config": {**network.kube_proxy(), **request.kube_proxy_config},
+                "node_port_range": request.node_port_range.strip(),
                 "ignore_preflight": sorted(set(request.ignore_preflight)),
                 "kubeconfig": request.kubeconfig,
             },
             "balancer": endpoint.balancer,
+            "addons": addon_steps(dns, parts),
+            "dns": dns,
+            **parts,
             "networks": networks,
             "pod_network": network.to_plan(),
             "mirror": {"address": request.mirror_address, "prefix": request.mirror_prefix},

@@ -22,6 +22,7 @@ _FIXED = {
     "cni": ("cluster", "cni", "cluster_cni", "network plugin"),
     "dns_domain": ("cluster", "dns_domain", "cluster_dns_domain", "DNS domain"),
     "endpoint": ("cluster", "endpoint", "cluster_endpoint", "API endpoint"),
+    "node_port_range": ("cluster", "node_port_range", "cluster_node_port_range", "range of node ports"),
 }
 
 

@@ -59,6 +59,10 @@ class ClusterRequest:
     dns_domain: str = "cluster.local"
     kubelet_config: Mapping[str, Any] = field(default_factory=dict)
     kube_proxy_config: Mapping[str, Any] = field(default_factory=dict)
+    dns: Mapping[str, Any] = field(default_factory=dict)
+    load_balancer: Mapping[str, Any] = field(default_factory=dict)
+    ingress: Mapping[str, Any] = field(default_factory=dict)
+    node_port_range: str = "30000-32767"
     jwt_authenticators: Sequence[Mapping[str, Any]] = ()
     storage: Mapping[str, Any] = field(default_factory=dict)
     ignore_preflight: Sequence[str] = ()
@@ -92,6 +96,10 @@ def cluster_arguments() -> dict[str, Any]:
         "dns_domain": {"type": "str", "default": "cluster.local"},
         "kubelet_config": {"type": "dict", "default": {}},
         "kube_proxy_config": {"type": "dict", "default": {}},
+        "dns": {"type": "dict", "default": {}},
+        "load_balancer": {"type": "dict", "default": {}},
+        "ingress": {"type": "dict", "default": {}},
+        "node_port_range": {"type": "str", "default": "30000-32767"},
         "jwt_authenticators": {"type": "list", "elements": "dict", "default": []},
         "storage": {"type": "dict", "default": {}},
         "ignore_preflight": {"type": "list", "elements": "str", "default": []},

@@ -89,6 +89,19 @@ plan:
         - C(mode) (V(none), V(managed) or V(external)), C(vip), C(port), C(backends) (C(name) and C(address) of every
           control plane, whose API servers listen on 6443), C(virtual_router_id), and C(priorities) by inventory name.
       type: dict
+    addons:
+      description: What there is to set up besides the cluster itself, V(dns), V(load_balancer) or V(ingress), in order.
+      type: list
+      elements: str
+    dns:
+      description: C(managed) and, when it is, C(address), C(cache), C(replicas), C(upstream), C(stub_domains), C(log).
+      type: dict
+    load_balancer:
+      description: The C(pools) of addresses for Services.
+      type: dict
+    ingress:
+      description: The settings of Traefik with their defaults; only C(enabled) when there is none.
+      type: dict
     networks:
       description: The address plan as M(hostplane.cluster.cidr_plan) returns it.
       type: dict
