@@ -48,7 +48,7 @@ ADDON_REPOSITORIES: dict[str, dict[str, str]] = {
         "metallb_speaker": "quay.io/metallb/speaker",
     },
     # What enforces NetworkPolicies, whichever pod network there is.
-    "kube-router": {"kube_router": "docker.io/cloudnativelabs/kube-router"},
+    "kube_router": {"kube_router": "docker.io/cloudnativelabs/kube-router"},
     "nfs": {
         "csi_node_driver_registrar": "registry.k8s.io/sig-storage/csi-node-driver-registrar",
         "livenessprobe": "registry.k8s.io/sig-storage/livenessprobe",

@@ -234,7 +234,8 @@ class PodNetwork:
 
     def addons(self) -> list[str]:
         """What the pod network needs of the bundle's addons."""
-        return [self._request.network_policy] if self._request.network_policy in POLICY_ENGINES else []
+        policy = self._request.network_policy
+        return [policy.replace("-", "_")] if policy in POLICY_ENGINES else []
 
     def kube_proxy(self) -> dict[str, Any]:
         """What kube-proxy has to know of the pod network."""
