@@ -49,7 +49,9 @@ class Wanted:
     version: str
     hosts: Mapping[str, Mapping[str, Any]]
     etcd: str = ""
+    drain: str = "minor"
     unmanaged_refused: bool = True
+    emptydir_refused: bool = False
     certificate_days: int = 30
     # What the operator has set for all kubelets; what is set for one host is with the host.
     kubelet_config: Mapping[str, Any] = field(default_factory=dict)
@@ -144,7 +146,8 @@ def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Iterable[Fa
     known = components(cluster)
     oldest = min((item.version for item in known if item.name == _skew.API), default=target)
     started = [entry["host"] for entry in facts if _upgrade_host_rules.begun(entry, target)]
-    moving = _upgrade_pod_rules.evictable(cluster.pods, _upgrade_pod_rules.nodes_to_do(cluster.nodes, wanted.version))
+    emptied = _upgrade_pod_rules.nodes_to_drain(cluster.nodes, wanted.version, wanted.drain)
+    moving = _upgrade_pod_rules.evictable(cluster.pods, emptied)
     running = {
         component: {node: parse_flags(command[1:]) for node, command in nodes.items()}
         for component, nodes in _upgrade_pod_rules.static_flags(cluster.pods).items()
@@ -172,6 +175,7 @@ def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Iterable[Fa
         *_upgrade_api_rules.check_configs(cluster.kubelet, cluster.proxy, minor),
         *_upgrade_pod_rules.check_budgets(moving, cluster.budgets),
         *_upgrade_pod_rules.check_unmanaged(moving, wanted.unmanaged_refused),
+        *_upgrade_pod_rules.check_emptydir(moving, wanted.emptydir_refused),
         *_upgrade_pod_rules.check_local_data(moving, cluster.volumes),
         *_upgrade_pod_rules.check_volumes(cluster.pods, oldest[1], minor),
     ]

@@ -43,7 +43,7 @@ RESERVE = 256 * MIB
 
 def begun(facts: Facts, target: _skew.Version) -> bool:
     """Whether an upgrade to the target has already changed this host."""
-    texts = [facts.get("programs", {}).get("kubelet", "")]
+    texts = [facts.get("programs", {}).get(name, "") for name in ("kubeadm", "kubelet")]
     texts += [image for name, image in facts.get("manifests", {}).items() if name.startswith("kube-")]
     return target in [_skew.parse(text) for text in texts]
 

@@ -82,6 +82,22 @@ def check_unmanaged(pods: Iterable[Object], refused: bool) -> Iterator[Finding]:
         )
 
 
+def check_emptydir(pods: Iterable[Object], refused: bool) -> Iterator[Finding]:
+    """An emptyDir is lost with any pod; a drain that may not lose it stops there."""
+    found = [
+        _drain.full_name(pod)
+        for pod in pods
+        if not _drain.is_finished(pod)
+        and any("emptyDir" in volume for volume in pod.get("spec", {}).get("volumes") or [])
+    ]
+    if found and refused:
+        yield error(
+            "pod_emptydir",
+            f"These pods have data in an emptyDir volume, which a drain is told not to lose: {listed(found)}.",
+            "Move the data to a claim, or accept its loss with cluster_drain_emptydir_data=true.",
+        )
+
+
 def _claims(pod: Object) -> set[tuple[str, str]]:
     namespace = pod["metadata"]["namespace"]
     volumes = pod.get("spec", {}).get("volumes") or []
@@ -178,10 +194,15 @@ def images_of(pods: Iterable[Object]) -> list[tuple[str, str, str]]:
     return found
 
 
-def nodes_to_do(nodes: Iterable[Mapping[str, Any]], target: str) -> set[str]:
-    """Nodes whose kubelet is not yet of the target's version."""
+def nodes_to_drain(nodes: Iterable[Mapping[str, Any]], target: str, drain: str) -> set[str]:
+    """Nodes that the upgrade empties; drain is minor (a kubelet of another minor is to come), always or never."""
+
+    def part(version: str) -> str:
+        return version.lstrip("v").rpartition(".")[0] if drain == "minor" else version.lstrip("v")
+
     return {
         node["metadata"]["name"]
         for node in nodes
-        if node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "").lstrip("v") != target
+        if drain != "never"
+        and part(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", "")) != part(target)
     }

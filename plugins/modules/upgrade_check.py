@@ -77,11 +77,22 @@ options:
     type: list
     elements: dict
     default: []
+  drain:
+    description:
+      - Which nodes the upgrade empties. V(minor), those whose kubelet gets another minor version; V(always), all whose
+        kubelet gets another version; V(never), none.
+    type: str
+    choices: [minor, always, never]
+    default: minor
   unmanaged_pods:
     description: What the drain does with pods that no controller makes again, as in M(hostplane.cluster.node_drain).
     type: str
     choices: [fail, delete]
     default: fail
+  delete_emptydir_data:
+    description: Whether the drain may lose what is in emptyDir volumes.
+    type: bool
+    default: true
   certificate_days:
     description: Warn of certificates that expire within so many days.
     type: int
@@ -179,7 +190,9 @@ def wanted(params: dict[str, Any]) -> _upgrade.Wanted:
         version=params["version"],
         hosts=hosts,
         etcd=str(images.get("etcd", "")),
+        drain=params["drain"],
         unmanaged_refused=params["unmanaged_pods"] == "fail",
+        emptydir_refused=not params["delete_emptydir_data"],
         certificate_days=params["certificate_days"],
         kubelet_config=params["kubelet_config"],
         held=held(params),
@@ -214,7 +227,9 @@ def main() -> None:
             "kubelet_config": {"type": "dict", "default": {}},
             "mirror": MIRROR_SPEC,
             "problems": {"type": "list", "elements": "dict", "default": []},
+            "drain": {"type": "str", "choices": ["minor", "always", "never"], "default": "minor"},
             "unmanaged_pods": {"type": "str", "choices": ["fail", "delete"], "default": "fail"},
+            "delete_emptydir_data": {"type": "bool", "default": True},
             "certificate_days": {"type": "int", "default": 30},
             "accept": {"type": "list", "elements": "str", "default": []},
             "fail_on_errors": {"type": "bool", "default": True},

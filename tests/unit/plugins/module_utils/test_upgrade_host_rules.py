@@ -167,6 +167,7 @@ def test_etcd_that_an_interrupted_upgrade_has_stopped_does_not_block_it(resumed:
         ({}, False),
         ({"programs": {"kubelet": "1.35.4"}, "manifests": {"kube-apiserver": "r/kube-apiserver:v1.35.4"}}, False),
         ({"programs": {"kubelet": "1.36.3"}}, True),
+        ({"programs": {"kubelet": "1.35.4", "kubeadm": "1.36.3"}}, True),
         ({"manifests": {"kube-apiserver": "r/kube-apiserver:v1.36.3", "etcd": "etcd:3.6.8-0"}}, True),
     ],
 )

@@ -84,18 +84,36 @@ def test_local_data_is_told_and_an_emptydir_is_not() -> None:
     assert not any("shop/empty" in item.message for item in found)
 
 
+@pytest.mark.parametrize(("refused", "count"), [(True, 1), (False, 0)])
+def test_an_emptydir_matters_only_where_it_may_not_be_lost(refused: bool, count: int) -> None:
+    found = rules.check_emptydir([pod(volumes=[{"emptyDir": {}}]), pod("other")], refused)
+    assert codes(found) == [("pod_emptydir", "error")] * count
+
+
 @pytest.mark.parametrize(("current", "minor", "count"), [(35, 36, 1), (36, 36, 0), (34, 35, 0)])
 def test_a_kind_of_volume_that_goes(current: int, minor: int, count: int) -> None:
     found = list(rules.check_volumes([pod(volumes=[{"gitRepo": {"repository": "x"}}])], current, minor))
     assert codes(found) == [("volume_removed", "error")] * count
 
 
-def test_only_nodes_that_are_still_to_be_upgraded_are_drained() -> None:
+@pytest.mark.parametrize(
+    ("target", "drain", "emptied"),
+    [
+        ("1.36.3", "minor", {"n1"}),
+        ("1.36.3", "always", {"n1"}),
+        ("1.36.3", "never", set()),
+        # A patch is not worth moving pods, unless somebody wants it.
+        ("1.36.4", "minor", {"n1"}),
+        ("1.36.4", "always", {"n1", "n2"}),
+        ("1.35.9", "minor", {"n2"}),
+    ],
+)
+def test_only_nodes_that_the_upgrade_empties_are_looked_at(target: str, drain: str, emptied: set[str]) -> None:
     nodes = [
         {"metadata": {"name": name}, "status": {"nodeInfo": {"kubeletVersion": version}}}
         for name, version in (("n1", "v1.35.4"), ("n2", "v1.36.3"))
     ]
-    assert rules.nodes_to_do(nodes, "1.36.3") == {"n1"}
+    assert rules.nodes_to_drain(nodes, target, drain) == emptied
     assert [item["metadata"]["name"] for item in rules.evictable([pod("a"), pod("b", "n2")], {"n1"})] == ["a"]
 
 
