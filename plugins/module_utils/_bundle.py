@@ -89,8 +89,9 @@ def image_inputs(recipe: JSON, arch: str, programs: t.Mapping[str, Program], bas
 
 
 def image_names(release: JSON, source: str) -> list[str]:
-    """The images that a bundle can have. What has no recipe is only published, so source mode goes without it."""
-    return sorted(name for name, entry in release["images"].items() if source == "upstream" or entry.get("recipe"))
+    """The images that a bundle can have: source mode goes without what has no recipe, upstream without what is nowhere."""
+    key = "published" if source == "upstream" else "recipe"
+    return sorted(name for name, entry in release["images"].items() if entry.get(key, source == "upstream"))
 
 
 def missing_programs(release: JSON, programs: t.Mapping[str, Program], bases: t.Mapping[str, Program]) -> list[str]:

@@ -62,10 +62,10 @@ def sha256_file(path: str) -> str:
 
 
 def source_digests(directory: str) -> dict[str, str]:
-    """Every regular file below the module directory, by relative path."""
+    """Every regular file below the module directory, by relative path; not what Python made of them."""
     found: dict[str, str] = {}
     for root, dirs, names in os.walk(directory):
-        dirs.sort()
+        dirs[:] = sorted(name for name in dirs if name != "__pycache__")
         for name in names:
             path = os.path.join(root, name)
             found[os.path.relpath(path, directory).replace(os.sep, "/")] = sha256_file(path)

@@ -42,6 +42,7 @@ ADDON_REPOSITORIES: dict[str, dict[str, str]] = {
         "csi_snapshotter": "registry.k8s.io/sig-storage/csi-snapshotter",
         "snapshot_controller": "registry.k8s.io/sig-storage/snapshot-controller",
     },
+    "local_volume": {"local_volume": "ghcr.io/hostplane/local-volume"},
     "local_path": {"local_path_provisioner": "docker.io/rancher/local-path-provisioner"},
     "metallb": {
         "metallb_controller": "quay.io/metallb/controller",
@@ -199,7 +200,8 @@ class BundlePlan:
                             f"The mirror has no image {name} for {arch}, which the addon {self.addons[key]} needs.",
                             f"Run the bundle playbook for {self.version} and {arch} again, then the mirror playbook "
                             f"with {self.addons[key]} in mirror_addons. What can't be built from source is only in "
-                            "a bundle with bundle_source: upstream.")  # fmt: skip
+                            "a bundle with bundle_source: upstream, what is not published only in one with "
+                            "bundle_source: source.")  # fmt: skip
                         continue
                     add("lock_image_missing", f"The bundle for {arch} lacks the image {name}.")
             for name in sorted(name for names in PROGRAMS.values() for name in names):

@@ -35,7 +35,11 @@ DIRECTORIES = {
 ADDONS = {"local_path": ["local_path"], "local_volume": ["csi", "local_volume"], "nfs": ["csi", "nfs"]}
 WORKLOADS = {
     "local_path": ["deployment/local-path-storage/local-path-provisioner"],
-    "local_volume": [],
+    "local_volume": [
+        "daemonset/kube-system/local-volume",
+        "deployment/kube-system/local-volume-resizer",
+        "deployment/kube-system/snapshot-controller",
+    ],
     "nfs": ["daemonset/kube-system/csi-nfs-node", "deployment/kube-system/csi-nfs-controller"],
 }
 _OPTIONS = {"local_path": {"directory"}, "local_volume": {"pool"}, "nfs": set()}

@@ -149,7 +149,9 @@ def _check_addon(where: str, entry: Mapping[str, t.Any], build: str, builds: JSO
 
 def _check_image(name: str, entry: Mapping[str, t.Any], made: Mapping[str, str], builds: JSON) -> list[str]:
     where = f"images.{name}"
-    problems = _unknown_keys(where, entry, {"addon", "component", "recipe"})
+    problems = _unknown_keys(where, entry, {"addon", "component", "published", "recipe"})
+    if entry.get("published", False) is not False:
+        problems.append(f"{where}.published: can only be false; every image without it is published")
     if not _IMAGE.fullmatch(name):
         problems.append(f"{where}: must be a full name with registry and tag, such as registry.k8s.io/pause:3.10.2")
     if entry.get("addon") and "recipe" not in entry:

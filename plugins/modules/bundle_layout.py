@@ -120,7 +120,7 @@ def from_builds(builds: dict[str, str]) -> Sources:
 
 def from_download(path: str, release: dict[str, t.Any]) -> Sources:
     images = _oci.Layout(os.path.join(path, "images"))
-    absent = sorted(set(release["images"]) - set(images.by_name()))
+    absent = sorted(set(_bundle.image_names(release, "upstream")) - set(images.by_name()))
     files = os.path.join(path, "files")
     for name, entry in release["files"].items():
         target = os.path.join(files, name)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 import typing as t
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _gobuild

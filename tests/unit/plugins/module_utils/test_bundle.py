@@ -53,6 +53,9 @@ def test_source_mode_goes_without_what_is_only_published() -> None:
     release = {**RELEASE, "images": {**RELEASE["images"], "example.org/q:1": published}}
     assert _bundle.image_names(release, "source") == ["example.org/p:1"]
     assert _bundle.image_names(release, "upstream") == ["example.org/p:1", "example.org/q:1"]
+    own = {**RELEASE["images"], "example.org/own:1": {**RELEASE["images"]["example.org/p:1"], "published": False}}
+    assert _bundle.image_names({**RELEASE, "images": own}, "upstream") == ["example.org/p:1"]
+    assert _bundle.image_names({**RELEASE, "images": own}, "source") == ["example.org/own:1", "example.org/p:1"]
     assert _bundle.missing_programs(release, {"runc": PROGRAM}, {"netbase": BASE}) == []
     entry = {"digest": "sha256:" + "c" * 64, "size": 3}
     made = _bundle.lock_document(release, "amd64", "upstream", {"runc": PROGRAM}, {"example.org/q:1": entry}, "")

@@ -66,15 +66,19 @@ def test_go_mod_has_the_version_of_its_component(version: str) -> None:
 
 
 def test_adding_a_release_is_adding_a_file(tmp_path: Path) -> None:
+    # The CSI driver's sources are beside the releases.
+    (tmp_path / "csi").symlink_to(RELEASES.parent / "csi")
+    folder = tmp_path / "releases"
+    folder.mkdir()
     for name in ("balancer", "gomod", "netbase", "pause"):
-        (tmp_path / name).symlink_to(RELEASES / name)
+        (folder / name).symlink_to(RELEASES / name)
     text = (RELEASES / "1.36.3.yml").read_text().replace("version: 1.36.3", "version: 1.36.4")
-    (tmp_path / "1.36.4.yml").write_text(text)
-    assert _release.known_releases(str(tmp_path)) == ["1.36.4"]
-    document = yaml.safe_load((tmp_path / "1.36.4.yml").read_text())
-    release = _release.checked(document, "1.36.4", str(tmp_path))
-    assert release["builds"]["runc"]["gomod"] == str(tmp_path / "gomod" / "runc-1.4.3")
-    assert release["builds"]["pause"]["source"] == str(tmp_path / "pause")
+    (folder / "1.36.4.yml").write_text(text)
+    assert _release.known_releases(str(folder)) == ["1.36.4"]
+    document = yaml.safe_load((folder / "1.36.4.yml").read_text())
+    release = _release.checked(document, "1.36.4", str(folder))
+    assert release["builds"]["runc"]["gomod"] == str(folder / "gomod" / "runc-1.4.3")
+    assert release["builds"]["pause"]["source"] == str(folder / "pause")
     assert document["builds"]["runc"]["gomod"] == "runc-1.4.3"
 
 
