@@ -4,10 +4,11 @@
 
 """How long create takes, compared with the same work by hand on equal fresh hosts and with the same bundle.
 
-    bench.py [--part create|scale] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
+    bench.py [--part create|scale|upgrade] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
 
 Each run makes new node containers twice: once for by-hand.sh, once for the playbooks mirror, create and create again.
-Then scaling.py adds workers to a cluster. docs/benchmark.md says what is measured and what came out.
+Then scaling.py adds workers to a cluster, and upgrading.py upgrades one. docs/benchmark.md says what is measured and
+what came out.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from typing import Any
 
 from runs import HERE, TOP, Bench, BenchError, machine
 from scaling import scaling, scaling_table
+from upgrading import upgrading, upgrading_table
 
 INVENTORY = [TOP / "inventories/quickstart", HERE / "inventory"]
-PARTS = ("create", "scale")
+PARTS = ("create", "scale", "upgrade")
 STEPS = {"by_hand": "by hand", "mirror": "mirror", "create": "create", "again": "create again"}
 
 
@@ -103,7 +105,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--part", choices=PARTS, help="only compare create with the work by hand, or only scale")
+    parser.add_argument("--part", choices=PARTS, help="only one part: create, scale or upgrade")
     parser.add_argument("--runs", type=int, default=1, help="how often to compare create (default: 1)")
     parser.add_argument("--keep", action="store_true", help="leave the last cluster running")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
@@ -128,6 +130,11 @@ def main() -> int:
         if "scale" in parts:
             result["scaling"] = scaling(arguments.logs / "scale", arguments.keep)
             print(scaling_table(result["scaling"]))
+        if "upgrade" in parts:
+            result["upgrading"] = upgrading(bench, facts)
+            print(upgrading_table(result["upgrading"]))
+            if not arguments.keep:
+                bench.remove_nodes()
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
