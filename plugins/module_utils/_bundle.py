@@ -89,7 +89,7 @@ def image_inputs(recipe: JSON, arch: str, programs: t.Mapping[str, Program], bas
 
 
 def image_names(release: JSON, source: str) -> list[str]:
-    """The images that a bundle can have: source mode goes without what has no recipe, upstream without what is nowhere."""
+    """The images that a bundle can have: without a recipe none is built, and what is not published is only built."""
     key = "published" if source == "upstream" else "recipe"
     return sorted(name for name, entry in release["images"].items() if entry.get(key, source == "upstream"))
 
