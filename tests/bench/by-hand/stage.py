@@ -67,7 +67,8 @@ def main() -> None:
     def short(name: str) -> str:
         return name.rpartition("/")[2].partition(":")[0]
 
-    images = lock["images"]
+    # What no cluster has unless it is asked for stays where it is.
+    images = {name: entry for name, entry in lock["images"].items() if "addon" not in entry}
     for role, others in (("control_plane", WORKER_ONLY), ("worker", CONTROL_PLANE_ONLY)):
         stage_images(blobs, {name: images[name] for name in images if short(name) not in others}, stage / role)
 

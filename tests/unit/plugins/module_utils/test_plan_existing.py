@@ -22,8 +22,11 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_existing i
     ],
 )
 def test_which_versions_an_upgrade_may_lead_to(current: str, wanted: str, code: str) -> None:
-    plan = {"cluster": {"version": wanted, "cni": "", "dns_domain": "", "endpoint": "", "node_port_range": ""},
-            "networks": {"pod_cidr": "", "service_cidr": "", "node_mask": ""}, "pod_network": {"identity": ""}}  # fmt: skip
+    plan = {
+        "cluster": {"version": wanted, "cni": "", "dns_domain": "", "endpoint": "", "node_port_range": ""},
+        "networks": {"pod_cidr": "", "service_cidr": "", "node_mask": ""},
+        "pod_network": {"identity": ""},
+    }
     assert [problem.code for problem in compare_existing(plan, {"version": current}, upgrade=True)] == [code] * bool(
         code
     )
