@@ -4,10 +4,11 @@
 
 """How long create takes, compared with the same work by hand on equal fresh hosts and with the same bundle.
 
-    bench.py [--part create|scale|upgrade] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
+    bench.py [--part create|scale|upgrade|network] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
 
 Each run makes new node containers twice: once for by-hand.sh, once for the playbooks mirror, create and create again.
-Then scaling.py adds workers to a cluster, and upgrading.py upgrades one. docs/benchmark.md says what is measured and
+Then scaling.py adds workers to a cluster, upgrading.py upgrades one, network.py measures what pods get of
+the network. docs/benchmark.md says what is measured and
 what came out.
 """
 
@@ -24,12 +25,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from network import network, network_table
 from runs import HERE, TOP, Bench, BenchError, machine
 from scaling import scaling, scaling_table
 from upgrading import upgrading, upgrading_table
 
 INVENTORY = [TOP / "inventories/quickstart", HERE / "inventory"]
-PARTS = ("create", "scale", "upgrade")
+PARTS = ("create", "scale", "upgrade", "network")
 STEPS = {"by_hand": "by hand", "mirror": "mirror", "create": "create", "again": "create again"}
 
 
@@ -38,6 +40,7 @@ def inventory_facts() -> dict[str, Any]:
     wanted = {
         "bundle": "{{ bundle_dir | default(cache ~ '/bundle/' ~ cluster_kubernetes_version ~ '-amd64') }}",
         "lab": "{{ lab_dir }}",
+        "lab_name": "{{ lab_name }}",
         "release": "{{ cluster_kubernetes_version }}",
         "control_plane": "{{ groups['control_plane'] | map('extract', hostvars, 'ansible_host') }}",
         "workers": "{{ groups['worker'] | map('extract', hostvars, 'ansible_host') }}",
@@ -105,7 +108,7 @@ def table(runs: list[dict[str, Any]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--part", choices=PARTS, help="only one part: create, scale or upgrade")
+    parser.add_argument("--part", choices=PARTS, help="one part only (default: all of them)")
     parser.add_argument("--runs", type=int, default=1, help="how often to compare create (default: 1)")
     parser.add_argument("--keep", action="store_true", help="leave the last cluster running")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
@@ -135,6 +138,9 @@ def main() -> int:
             print(upgrading_table(result["upgrading"]))
             if not arguments.keep:
                 bench.remove_nodes()
+        if "network" in parts:
+            result["network"] = network(arguments.logs / "network", facts["lab_name"])
+            print(network_table(result["network"]))
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
