@@ -201,6 +201,11 @@ class PodNetwork:
                       "List the parts of the LAN that pods may use, such as zones: [{name: lan, pod_subnets:"
                       " [10.20.1.0/24]}].")  # fmt: skip
         self._check_mtu(self.underlay["mtu"], "underlay")
+        lost = [host for host, facts in self._request.facts.items() if "link" in facts and not facts["link"]]
+        if lost and not self.underlay["interface"]:
+            self._add("interface_unknown", "underlay",
+                      f"No interface is in the network of the host's address on {', '.join(sorted(lost))}.",
+                      "Name it as interface in cluster_underlay, or give the host an address in the LAN.")  # fmt: skip
 
     def _check_policy(self) -> None:
         policy = self._request.network_policy

@@ -166,3 +166,19 @@ def test_everything_of_this_machine_is_plain_data() -> None:
     facts = _hostfacts.collect(System(), "shop", [6443], ["mount", "no-such-program"], "node")
     assert json.loads(json.dumps(facts)) == facts
     assert facts["missing_programs"] == ["no-such-program"]
+
+
+ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
+eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
+wide\t0000000A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
+veth1\t8300000A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
+"""
+
+
+def test_the_interface_of_an_address_is_that_of_the_narrowest_network(host: System) -> None:
+    put(host, "/proc/net/route", ROUTES)
+    put(host, "/sys/class/net/eth0/mtu", "1500\n")
+    assert _hostfacts.link_facts(host, "10.0.0.7") == {"interface": "eth0", "network": "10.0.0.0/24", "mtu": 1500}
+    for nowhere in ("192.168.1.1", "node-1", ""):
+        assert _hostfacts.link_facts(host, nowhere) == {}

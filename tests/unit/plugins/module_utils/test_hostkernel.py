@@ -97,3 +97,15 @@ def test_files_are_stable_and_the_required_ones_are_read_last() -> None:
     assert (names[0], names[-1]) == ("10-hostplane.conf", "99-zz-hostplane.conf")
     assert _hostkernel.MINIMUMS_FILE.endswith(names[0])
     assert _hostkernel.SYSCTLS_FILE.endswith(names[-1])
+
+
+def test_a_part_has_files_of_its_own_and_leaves_the_hosts_alone(host: System) -> None:
+    _hostkernel.apply(host, _hostkernel.plan(host, ["overlay"], {}, MINIMUMS))
+    changes = _hostkernel.plan(host, [], {"net/ipv4/ip_forward": "1"}, {}, part="underlay")
+    assert kinds(changes) == [
+        ("file", "/etc/sysctl.d/99-zz-hostplane-underlay.conf"),
+        ("sysctl", "net/ipv4/ip_forward"),
+    ]
+    assert {path for kind, path in kinds(changes) if kind == "file"} <= set(_hostkernel.FILES_OF_PARTS)
+    _hostkernel.apply(host, changes)
+    assert _hostkernel.plan(host, ["overlay"], {}, MINIMUMS) == []
