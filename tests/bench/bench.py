@@ -4,11 +4,11 @@
 
 """How long create takes, compared with the same work by hand on equal fresh hosts and with the same bundle.
 
-    bench.py [--part create|scale|upgrade|network] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
+    bench.py [--part create|scale|upgrade|network|storage] [--runs N] [--keep] [--json FILE] [--logs DIRECTORY]
 
 Each run makes new node containers twice: once for by-hand.sh, once for the playbooks mirror, create and create again.
 Then scaling.py adds workers to a cluster, upgrading.py upgrades one, network.py measures what pods get of
-the network. docs/benchmark.md says what is measured and
+the network, volumes.py makes and removes volumes. docs/benchmark.md says what is measured and
 what came out.
 """
 
@@ -29,9 +29,10 @@ from network import network, network_table
 from runs import HERE, TOP, Bench, BenchError, machine
 from scaling import scaling, scaling_table
 from upgrading import upgrading, upgrading_table
+from volumes import volumes, volumes_table
 
 INVENTORY = [TOP / "inventories/quickstart", HERE / "inventory"]
-PARTS = ("create", "scale", "upgrade", "network")
+PARTS = ("create", "scale", "upgrade", "network", "storage")
 STEPS = {"by_hand": "by hand", "mirror": "mirror", "create": "create", "again": "create again"}
 
 
@@ -141,6 +142,9 @@ def main() -> int:
         if "network" in parts:
             result["network"] = network(arguments.logs / "network", facts["lab_name"])
             print(network_table(result["network"]))
+        if "storage" in parts:
+            result["volumes"] = volumes(bench, facts, arguments.keep)
+            print(volumes_table(result["volumes"]))
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Claims, pods that use them, and playbook runs with other settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kubernetes import client
+from kubernetes.stream import stream
+
+TOP = Path(__file__).parents[4]
+INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory"
+PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+# It has a shell.
+IMAGE = "docker.io/rancher/local-path-provisioner:v0.0.30"
+NAMESPACE = "default"
+SECONDS = 120
+
+
+def run_create(*arguments: str, fails: bool = False, **variables: Any) -> str:
+    """Run the playbook create with other variables; returns what it said."""
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", str(TOP / "playbooks/create.yml"), *arguments]
+    done = subprocess.run(
+        [*command, "--extra-vars", json.dumps(variables)],
+        cwd=TOP,
+        env=PLAIN,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bool(done.returncode) == fails, done.stdout + done.stderr
+    return done.stdout
+
+
+def until(what: str, check: Callable[[], Any], seconds: float = SECONDS) -> Any:
+    """Ask until the answer is true; a request that fails counts as false."""
+    deadline, said = time.monotonic() + seconds, ""
+    while time.monotonic() < deadline:
+        try:
+            answer = check()
+            if answer:
+                return answer
+        except (client.ApiException, AssertionError) as exc:
+            said = str(exc)
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not within {seconds} s. {said}")
+
+
+class Volumes:
+    """Claims and pods of one test; everything is removed at its end."""
+
+    def __init__(self, api: client.CoreV1Api) -> None:
+        self.api = api
+        self.pods: list[str] = []
+        self.claims: list[str] = []
+
+    def claim(self, name: str, size: str = "64Mi", storage_class: str | None = None, **spec: Any) -> None:
+        body: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}, **spec}
+        if storage_class:
+            body["storageClassName"] = storage_class
+        self.api.create_namespaced_persistent_volume_claim(NAMESPACE, {"metadata": {"name": name}, "spec": body})
+        self.claims.append(name)
+
+    def pod(
+        self, name: str, claim: str = "", volume: dict[str, Any] | None = None, wait: bool = True, **spec: Any
+    ) -> None:
+        """A pod with the claim, or the volume, at /data; a raw one with block=True as /dev/data."""
+        raw = spec.pop("block", False)
+        container: dict[str, Any] = {"name": "c", "image": IMAGE, "command": ["sleep", "100000"]}
+        container["volumeDevices" if raw else "volumeMounts"] = [
+            {"name": "data", "devicePath": "/dev/data"} if raw else {"name": "data", "mountPath": "/data"}
+        ]
+        body = {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            "volumes": [{"name": "data", **(volume or {"persistentVolumeClaim": {"claimName": claim}})}],
+            **spec,
+        }
+        self.api.create_namespaced_pod(NAMESPACE, {"metadata": {"name": name}, "spec": body})
+        self.pods.append(name)
+        if wait:
+            until(f"pod {name} runs", lambda: self.read(name).status.phase == "Running")
+
+    def read(self, name: str) -> Any:
+        return self.api.read_namespaced_pod(name, NAMESPACE)
+
+    def sh(self, name: str, script: str) -> str:
+        """Run a script in the pod; what it printed, its exit status on the last line."""
+        command = ["sh", "-c", f"({script}) 2>&1; echo $?"]
+        said: str = stream(
+            self.api.connect_get_namespaced_pod_exec, name, NAMESPACE, command=command, stderr=True, stdout=True
+        )
+        return said.strip()
+
+    def volume_of(self, claim: str) -> Any:
+        """The volume that a claim is bound to."""
+        name = until(
+            f"claim {claim} is bound",
+            lambda: self.api.read_namespaced_persistent_volume_claim(claim, NAMESPACE).spec.volume_name,
+        )
+        return self.api.read_persistent_volume(name)
+
+    def drop_pod(self, name: str) -> None:
+        self.api.delete_namespaced_pod(name, NAMESPACE)
+        self.pods.remove(name)
+        until(
+            f"pod {name} is gone",
+            lambda: name not in [p.metadata.name for p in self.api.list_namespaced_pod(NAMESPACE).items],
+        )
+
+    def drop_claim(self, name: str) -> None:
+        volume = self.api.read_namespaced_persistent_volume_claim(name, NAMESPACE).spec.volume_name
+        self.api.delete_namespaced_persistent_volume_claim(name, NAMESPACE)
+        self.claims.remove(name)
+        until(
+            f"the volume of {name} is gone",
+            lambda: volume not in [item.metadata.name for item in self.api.list_persistent_volume().items],
+        )
+
+    def clean(self) -> None:
+        for pod in list(self.pods):
+            self.drop_pod(pod)
+        for claim in list(self.claims):
+            self.drop_claim(claim)
