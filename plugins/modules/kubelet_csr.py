@@ -25,7 +25,9 @@ extends_documentation_fragment:
   - hostplane.cluster.attributes.api
 options:
   hosts:
-    description: The hosts of a plan (RV(hostplane.cluster.cluster_plan#module:plan)); C(name) and C(address) count.
+    description:
+      - The hosts of a plan (RV(hostplane.cluster.cluster_plan#module:plan)); C(name), C(address) and C(address_ipv6)
+        count.
     type: dict
     required: true
   wait_for:
@@ -101,7 +103,9 @@ class NotServing(Exception):
 def approve(api: _kubeapi.KubeApi, hosts: dict[str, Any], check: bool) -> tuple[list[str], list[_csr.Request]]:
     """Approve what may be approved now; returns the nodes and what was refused."""
     csrs = api.items(REQUESTS)
-    addresses = {host["name"]: [host["address"]] for host in hosts.values()}
+    addresses = {
+        host["name"]: [item for item in (host["address"], host.get("address_ipv6")) if item] for host in hosts.values()
+    }
     good, refused = _csr.pending(csrs, addresses)
     by_name = {csr["metadata"]["name"]: csr for csr in csrs}
     for request in [] if check else good:

@@ -84,3 +84,12 @@ def test_check_mode_tells_who_would_be_approved(play: Any) -> None:
 def test_check_mode_works_before_there_is_a_cluster(run_module: Callable[..., dict[str, Any]]) -> None:
     result = run_module(kubelet_csr, kubeconfig="/nowhere", hosts=HOSTS, wait_for=["w1"], check=True, diff=True)
     assert result["approved"] == ["w1"] and "w1" in result["diff"]["after"]
+
+
+def test_a_certificate_may_be_for_the_addresses_of_both_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(kubelet_csr._csr, "pending", lambda csrs, addresses: seen.append(addresses) or ([], []))
+    hosts = {**HOSTS, "host3": {"name": "w3", "address": "10.0.0.23", "address_ipv6": "fd00::23"},
+             "host4": {"name": "w4", "address": "10.0.0.24", "address_ipv6": ""}}  # fmt: skip
+    kubelet_csr.approve(Api([]), hosts, check=True)  # type: ignore[arg-type]
+    assert seen[0] == {"w1": ["10.0.0.21"], "w2": ["10.0.0.22"], "w3": ["10.0.0.23", "fd00::23"], "w4": ["10.0.0.24"]}
