@@ -216,9 +216,11 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
         plan = wanted.hosts.get(entry["host"], {})
         arch = plan.get("arch", "amd64")
         images = [size for name, size in wanted.held.sizes.get(arch, {}).items() if name in plan.get("images", ())]
-        needs = _upgrade_host_rules.disk_needs(
-            wanted.held.programs.get(arch, 0), sum(images), database if entry.get("control_plane") else 0
-        )
+        programs = wanted.held.programs.get(arch, 0)
+        if _upgrade_host_rules.begun(entry, target):
+            # Everything is fetched before anything is changed.
+            programs, images = 0, []
+        needs = _upgrade_host_rules.disk_needs(programs, sum(images), database if entry.get("control_plane") else 0)
         findings += [
             *_upgrade_host_rules.check_kubelet(entry, target),
             *_upgrade_host_rules.check_containerd(entry, target),

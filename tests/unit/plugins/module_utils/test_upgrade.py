@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _upgrade
+from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _upgrade, _upgrade_mirror
 from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_finding import Finding
 
 STATIC = {"kubernetes.io/config.mirror": "x"}
@@ -164,6 +164,16 @@ def test_etcd_is_judged_once_though_each_control_plane_tells_of_it() -> None:
     wish = _upgrade.Wanted("1.36.3", hosts)
     found = _upgrade.check_hosts(wish, [silent, sick, {**sick, "host": "cp3"}, facts("w1")], 2**31)
     assert sorted(item.code for item in found) == ["etcd_alarm", "etcd_silent"]
+
+
+@pytest.mark.parametrize(("kubeadm", "wanted_codes"), [("1.35.4", ["disk_space"]), ("1.36.3", [])])
+def test_an_interrupted_upgrade_is_not_asked_for_the_same_space_again(kubeadm: str, wanted_codes: list[str]) -> None:
+    disk = {"paths": ["/var/lib/containerd"], "free": 2**30, "size": 2**31}
+    host = facts("w1", disks=[disk], programs={"kubelet": "1.35.4", "kubeadm": kubeadm})
+    held = _upgrade_mirror.Held(sizes={"amd64": {"pause": 2**29, "other": 2**29}})
+    hosts = {"w1": {"name": "w1", "role": "worker", "arch": "amd64", "images": ["pause"]}}
+    found = _upgrade.check_hosts(_upgrade.Wanted("1.36.3", hosts, held=held), [host], 2**31)
+    assert [item.code for item in found] == wanted_codes
 
 
 def test_a_host_that_was_not_looked_at_is_named() -> None:
