@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
@@ -20,10 +18,8 @@ from typing import Any, ClassVar
 import pytest
 from ansible.module_utils import basic
 from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeadm
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, settings
+from selfsigned import make_certificate
 
 # A busy machine is slow and still right.
 settings.register_profile("hostplane", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,39 +45,6 @@ def run_module(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return result
 
     return run
-
-
-def make_certificate(folder: Path, name: str) -> tuple[str, str]:
-    """A self-signed certificate for a host name or address: where it is with its key, and its PEM text."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    serial = x509.random_serial_number()
-    # Its own name, or two of them in one trust store could not be told apart.
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"mirror {serial}")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    alternative: x509.GeneralName
-    try:
-        alternative = x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        alternative = x509.DNSName(name)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path = folder / f"{name}-{serial}.pem"
-    path.write_bytes(pem + private)
-    return str(path), pem.decode()
 
 
 @dataclass

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _ca
-from conftest import make_certificate
 from hypothesis import given
 from hypothesis import strategies as st
+from selfsigned import make_certificate
 
 BUNDLES = st.lists(st.sampled_from("nabc"), unique=True, min_size=1)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _ca_api
-from conftest import make_certificate
+from selfsigned import make_certificate
 
 CLUSTER = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "apiServer": {"certSANs": ["a"]}}
 

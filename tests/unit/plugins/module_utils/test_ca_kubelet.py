@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _ca_kubelet, _x509
-from conftest import make_certificate
+from selfsigned import make_certificate
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _ca, _kubeapi, _x509
 from ansible_collections.hostplane.cluster.plugins.modules import cluster_trust
-from conftest import make_certificate
+from selfsigned import make_certificate
 
 PROXY = "daemonset/kube-system/kube-proxy"
 WEB = "deployment/default/web"
