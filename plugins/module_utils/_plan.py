@@ -98,7 +98,7 @@ class _Planner:
         taken += [
             Taken("the API's balancer", request.vip),
             Taken("the API", endpoint.host),
-            Taken("mirror", mirror_host),
+            Taken("the mirror", mirror_host),
         ]
         subnets = [subnet for zone in networks["zones"] for subnet in zone["pod_subnets"]]
         parts, problems = plan_addons(request, taken, subnets)
