@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -118,6 +119,14 @@ class Driver:
     def unmount(self, identity: str, where: Path) -> None:
         self("Node", "NodeUnpublishVolume", volume_id=identity, target_path=str(where / "target"))
         self("Node", "NodeUnstageVolume", volume_id=identity, staging_target_path=str(where / "stage"))
+
+    def report(self) -> dict[str, t.Any]:
+        argv = [sys.executable, "-m", "hostplane_local", "report", f"--pool={self.pool}"]
+        env = {**os.environ, "PYTHONPATH": str(SOURCE)}
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+        found: dict[str, t.Any] = json.loads(done.stdout)
+        assert done.returncode == bool(found["orphans"])
+        return found
 
     def left(self) -> dict[str, list[str]]:
         """Files, devices and mounts that belong to the pool or lie below the folder."""

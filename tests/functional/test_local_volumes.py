@@ -255,6 +255,24 @@ def test_after_a_reboot(driver: Driver) -> None:
     assert driver.left() == NOTHING
 
 
+def test_an_orphan_is_reported_and_left(driver: Driver) -> None:
+    driver.create("volume", 16 * MIB)
+    image = driver.pool / "nobody.img"
+    image.touch()
+    os.truncate(image, MIB)
+    device = losetup("--find", "--show", str(image)).strip()
+    try:
+        image.unlink()
+        (driver.pool / "left.img").touch()
+        kinds = {row["kind"] for row in driver.report()["orphans"]}
+        assert kinds == {"device_without_volume", "image_without_record"}
+        driver.kill()
+        driver.start()
+        assert (driver.pool / "left.img").exists() and device in losetup("--all")
+    finally:
+        losetup("--detach", device)
+
+
 def cycle(driver: Driver, name: str) -> None:
     where = driver.folder / name
     volume = driver.create(name, 16 * MIB)

@@ -120,6 +120,13 @@ def find(image: Path) -> str:
     return ""
 
 
+def look(number: int) -> Status | None:
+    """What a device is on; None when on nothing, or when it cannot be opened."""
+    with contextlib.suppress(OSError, VolumeError), opened(node(number), os.O_RDONLY) as handle:
+        return status(handle)
+    return None
+
+
 def size(device: str) -> int:
     """Bytes."""
     return int((SYS / Path(device).name / "size").read_text()) * 512

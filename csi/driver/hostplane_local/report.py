@@ -49,16 +49,32 @@ def orphans(names: t.Iterable[str], records: t.Mapping[str, str], unreadable: t.
     return found
 
 
-def lost_devices(backing: t.Mapping[int, str], directory: Path, known: t.Container[str]) -> list[JSON]:
-    """Devices on files of this directory whose volume is gone, by the path that the kernel shows."""
-    found = []
-    for number, path in sorted(backing.items()):
-        clean = path.removesuffix(" (deleted)")
-        if os.path.dirname(clean) != str(directory):
-            continue
-        if clean != path or split(os.path.basename(clean))[0] not in known:
-            found.append({"kind": "device_without_volume", "device": f"/dev/loop{number}", "file": path})
-    return found
+def may_be_ours(path: str, directory: Path) -> bool:
+    """By the path that the kernel shows, which loses its directory when a container that was the node has ended."""
+    return os.path.dirname(path) in (str(directory), "/") and split(path.removesuffix(" (deleted)"))[1] == ".img"
+
+
+def lost_devices(backing: t.Mapping[int, tuple[str, int, int]], pool: int, inodes: t.Container[int]) -> list[JSON]:
+    """Devices on files of the pool's file system that are no image any more.
+
+    `backing`: path, device and inode by number, of what may be ours; `pool`: the file system as the kernel writes it.
+    """
+    return [
+        {"kind": "device_without_volume", "device": f"/dev/loop{number}", "file": path}
+        for number, (path, device, inode) in sorted(backing.items())
+        if device == pool and inode not in inodes
+    ]
+
+
+def _lost(store: Store) -> list[JSON]:
+    backing = {}
+    for number, path in loops.backing_files().items():
+        if may_be_ours(path, store.directory):
+            found = loops.look(number)
+            if found:
+                backing[number] = (path, found.device, found.inode)
+    inodes = {path.stat().st_ino for path in store.directory.glob("*.img")}
+    return lost_devices(backing, loops.encode_device(store.directory.stat().st_dev), inodes)
 
 
 def report(pool: Pool) -> JSON:
@@ -83,7 +99,7 @@ def report(pool: Pool) -> JSON:
             }
             for record in store.records()
         ],
-        "orphans": orphans(names, states, unreadable) + lost_devices(loops.backing_files(), store.directory, states),
+        "orphans": orphans(names, states, unreadable) + _lost(store),
     }
 
 

@@ -92,9 +92,16 @@ def test_orphans() -> None:
 
 
 def test_lost_devices() -> None:
-    backing = {0: "/pool/a.img", 1: "/pool/b.img", 2: "/pool/a.img (deleted)", 3: "/other/c.img"}
-    found = report.lost_devices(backing, Path("/pool"), {"a"})
-    assert [row["device"] for row in found] == ["/dev/loop1", "/dev/loop2"]
+    pool, other = 5, 6
+    backing = {
+        0: ("/pool/a.img", pool, 10),
+        1: ("/pool/b.img (deleted)", pool, 11),
+        # The pool of another node on the same machine, at the same path.
+        2: ("/pool/c.img", other, 12),
+    }
+    assert [row["device"] for row in report.lost_devices(backing, pool, {10})] == ["/dev/loop1"]
+    seen = ["/pool/a.img", "/a.img", "/pool/a.img (deleted)", "/home/a.img", "/pool/sub/a.img", "/pool/a.iso"]
+    assert [report.may_be_ours(path, Path("/pool")) for path in seen] == [True, True, True, False, False, False]
 
 
 @pytest.mark.parametrize(
