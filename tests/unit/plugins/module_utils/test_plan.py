@@ -130,6 +130,27 @@ def test_images_and_files_by_purpose() -> None:
     assert found["release"] == {"version": "1.36.3", "locked": True, "manifests": {"amd64": "sha256:amd64"}}
 
 
+def test_images_of_addons_only_where_they_are_asked_for() -> None:
+    names = ["quay.io/metallb/controller:v1", "quay.io/metallb/speaker:v1"]
+    asked = {
+        "node_cidrs": ["10.9.0.0/24"],
+        "load_balancer": {"pools": [{"name": "default", "addresses": ["10.9.0.240/29"]}]},
+    }
+    missing = plan(**asked).problems
+    assert [problem.code for problem in missing] == ["addon_missing", "addon_missing"]
+    assert "mirror_addons" in missing[0].remedy
+    held = lock()
+    held["images"].update({name: {"digest": f"sha256:{name}", "addon": "metallb"} for name in names})
+    made = plan(**asked, lock={"amd64": held})
+    assert made.problems == []
+    assert made.plan["images"]["metallb_speaker"] == names[1]
+    assert made.plan["images"]["digests"]["amd64"][names[1]] == f"sha256:{names[1]}"
+    assert not {*made.plan["images"]["worker"], *made.plan["images"]["control_plane"]} & set(names)
+    assert made.plan["addons"] == ["load_balancer"]
+    without_it = plan(lock={"amd64": held}).plan
+    assert "metallb_speaker" not in without_it["images"] and without_it["addons"] == []
+
+
 def test_without_a_bundle_the_plan_names_what_the_catalogue_names() -> None:
     found = plan(lock={}, release={"images": {image: {} for image in IMAGES}})
     assert not found.problems
