@@ -58,10 +58,14 @@ class Pool:
 
     def usage(self) -> Usage:
         # In this order: what is written in between counts twice rather than not at all.
-        records = [(record, images.allocated(self.store.image(record.id))) for record in self.store.records()]
+        records = [(record, self._taken(record)) for record in self.store.records()]
         found = os.statvfs(self.store.directory)
         total, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
         return usage(total, free, self.reserve_percent, self.limit, records)
+
+    def _taken(self, record: Record) -> int:
+        """Bytes of the image, under either of its names."""
+        return images.allocated(self.store.image(record.id)) or images.allocated(self.store.part(record.id))
 
     def require(self, size: int, what: str) -> None:
         available = self.usage().available

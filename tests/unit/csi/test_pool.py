@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_room_that_is_not_there(tmp_path: Path) -> None:
     pool.require(64 * MIB, "a")
     with pytest.raises(Full, match=f"a needs {65 * MIB} bytes, the pool of this node has {64 * MIB}"):
         pool.require(65 * MIB, "a")
+
+
+def test_an_image_counts_once_while_it_is_made(tmp_path: Path) -> None:
+    pool = Pool(Store(tmp_path), 1)
+    before = pool.usage()
+    pool.store.write(record(8 * MIB, state="creating"))
+    assert pool.usage().promised == 8 * MIB
+    with pool.store.part("a").open("wb") as part:
+        os.posix_fallocate(part.fileno(), 0, 8 * MIB)
+    assert pool.usage().promised == before.promised == 0
 
 
 def test_where_the_kubelet_is_more_stays_free(tmp_path: Path) -> None:
