@@ -125,9 +125,7 @@ def ask(server: str, name: str, kind: str = "A", tcp: bool = False, timeout: flo
             else:
                 stream.send(packet)
                 data = stream.recv(4096)
-    except TimeoutError:
-        return Answer("TIMEOUT")
-    except socket.timeout:  # noqa: UP041 - before Python 3.10 it is another class
+    except socket.timeout:  # noqa: UP041 - before Python 3.10 TimeoutError is another class
         return Answer("TIMEOUT")
     except ConnectionRefusedError:
         return Answer("CLOSED")
