@@ -1,0 +1,172 @@
+# Copyright (c) 2026, hostplane contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Volumes with a hard limit on real nodes: what they hold, how they grow, copies of them, and what they survive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cluster import NAMESPACE, Volumes, until
+from kubernetes import client
+
+CLASS = "local-volume"
+DRIVER = "local.hostplane.io"
+POOL = "/var/lib/hostplane-storage/volumes"
+MIB = 1 << 20
+SNAPSHOTS = ("snapshot.storage.k8s.io", "v1", NAMESPACE, "volumesnapshots")
+
+
+def loops(worker: Any) -> int:
+    """Loop devices over files of the pool."""
+    return int(worker.check_output("losetup --list --noheadings --output BACK-FILE | grep -c volumes/ || true"))
+
+
+def size(volumes: Volumes, pod: str) -> int:
+    """MiB of the file system at /data."""
+    return int(volumes.sh(pod, "df -m /data | tail -1 | awk '{print $2}'").split()[0])
+
+
+def files_in(worker: Any) -> list[str]:
+    found: str = worker.check_output(f"ls {POOL}")
+    return sorted(name for name in found.split() if name.endswith((".img", ".part")))
+
+
+def driver_on(api: client.CoreV1Api, node: str) -> str:
+    pods = api.list_namespaced_pod("kube-system", field_selector=f"spec.nodeName={node}").items
+    return next(
+        pod.metadata.name
+        for pod in pods
+        if pod.metadata.name.startswith("local-volume-") and "resizer" not in pod.metadata.name
+    )
+
+
+@pytest.fixture
+def worker(hosts: dict[str, Any]) -> Any:
+    return hosts["worker1"]
+
+
+def test_every_node_is_registered_and_says_how_much_room_it_has(
+    classes: client.StorageV1Api, hosts: dict[str, Any]
+) -> None:
+    for item in classes.list_csi_node().items:
+        assert DRIVER in [driver.name for driver in item.spec.drivers or []], item.metadata.name
+    found = classes.list_csi_storage_capacity_for_all_namespaces().items
+    assert sorted(next(iter(item.node_topology.match_labels.values())) for item in found) == sorted(hosts)
+
+
+def test_a_full_volume_fills_nothing_else(volumes: Volumes, worker: Any) -> None:
+    volumes.claim("full", "64Mi", CLASS)
+    assert volumes.api.read_namespaced_persistent_volume_claim("full", NAMESPACE).status.phase == "Pending"
+    volumes.pod("user", "full", securityContext={"runAsUser": 1000, "fsGroup": 2000})
+    assert 48 <= size(volumes, "user") <= 64
+    assert "2000" in volumes.sh("user", "stat -c %g /data")
+    free = int(worker.check_output(f"df --output=avail -m {POOL} | tail -1"))
+    said = volumes.sh("user", "dd if=/dev/zero of=/data/big bs=1M count=200")
+    assert "No space left on device" in said and said.endswith("1")
+    assert free - int(worker.check_output(f"df --output=avail -m {POOL} | tail -1")) <= 80
+
+
+def test_growing_while_it_is_used(volumes: Volumes) -> None:
+    volumes.claim("grows", "64Mi", CLASS)
+    volumes.pod("user", "grows")
+    volumes.sh("user", "echo kept > /data/file")
+    volumes.api.patch_namespaced_persistent_volume_claim(
+        "grows", NAMESPACE, {"spec": {"resources": {"requests": {"storage": "160Mi"}}}}
+    )
+    # The kubelet looks at the sizes of its volumes once in a minute or two.
+    until("the volume has grown", lambda: size(volumes, "user") > 120, 300)
+    assert volumes.sh("user", "cat /data/file") == "kept\n0"
+
+
+def test_a_raw_device(volumes: Volumes) -> None:
+    volumes.claim("raw", "32Mi", CLASS, volumeMode="Block")
+    volumes.pod("user", "raw", block=True)
+    assert volumes.sh("user", "blockdev --getsize64 /dev/data").split()[0] == str(32 * MIB)
+    assert volumes.sh("user", "echo raw | dd of=/dev/data conv=notrunc").endswith("0")
+
+
+def test_snapshot_restore_and_clone(volumes: Volumes) -> None:
+    custom = client.CustomObjectsApi(volumes.api.api_client)
+    volumes.claim("source", "64Mi", CLASS)
+    volumes.pod("writer", "source")
+    volumes.sh("writer", "echo first > /data/file; sync")
+    body = {
+        "apiVersion": "snapshot.storage.k8s.io/v1",
+        "kind": "VolumeSnapshot",
+        "metadata": {"name": "snap"},
+        "spec": {"volumeSnapshotClassName": CLASS, "source": {"persistentVolumeClaimName": "source"}},
+    }
+    custom.create_namespaced_custom_object(*SNAPSHOTS, body)
+    try:
+
+        def ready() -> bool:
+            found = custom.get_namespaced_custom_object(*SNAPSHOTS, "snap")
+            return bool((found.get("status") or {}).get("readyToUse"))
+
+        until("the snapshot is ready", ready)
+        volumes.sh("writer", "echo second > /data/file; sync")
+        source = {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "snap"}
+        volumes.claim("restored", "64Mi", CLASS, dataSource=source)
+        volumes.claim("cloned", "64Mi", CLASS, dataSource={"kind": "PersistentVolumeClaim", "name": "source"})
+        volumes.pod("old", "restored", wait=False)
+        volumes.pod("new", "cloned")
+        until("the restored one runs", lambda: volumes.read("old").status.phase == "Running")
+        assert volumes.sh("old", "cat /data/file") == "first\n0"
+        assert volumes.sh("new", "cat /data/file") == "second\n0"
+    finally:
+        custom.delete_namespaced_custom_object(*SNAPSHOTS, "snap")
+    until("the snapshot is gone", lambda: not custom.list_namespaced_custom_object(*SNAPSHOTS)["items"])
+
+
+def test_a_volume_that_lives_as_long_as_its_pod(volumes: Volumes, worker: Any) -> None:
+    before = files_in(worker)
+    inline = {"csi": {"driver": DRIVER, "volumeAttributes": {"size": "32Mi"}}}
+    volumes.pod("user", volume=inline)
+    assert size(volumes, "user") <= 32 and len(files_in(worker)) == len(before) + 1
+    volumes.drop_pod("user")
+    until("its file is gone", lambda: files_in(worker) == before)
+
+
+def test_data_outlives_pods_and_the_driver(volumes: Volumes, worker: Any) -> None:
+    volumes.claim("data", "64Mi", CLASS)
+    volumes.pod("first", "data")
+    volumes.sh("first", "echo kept > /data/file; sync")
+    # Killed, not stopped: it cannot tidy up.
+    worker.check_output("pkill -KILL -f 'hostplane_local serve'")
+    assert volumes.sh("first", "cat /data/file") == "kept\n0"
+    until("the driver is back", lambda: worker.run("pgrep -f 'hostplane_local serve'").rc == 0)
+    volumes.api.delete_namespaced_pod(driver_on(volumes.api, "worker1"), "kube-system")
+    volumes.drop_pod("first")
+    volumes.pod("second", "data")
+    assert volumes.sh("second", "cat /data/file; echo more > /data/more") == "kept\n0"
+
+
+def test_nothing_is_left_of_many(volumes: Volumes, worker: Any) -> None:
+    before, there = loops(worker), files_in(worker)
+    for turn in range(2):
+        names = [f"many-{turn}-{number}" for number in range(5)]
+        for name in names:
+            volumes.claim(name, "32Mi", CLASS)
+            volumes.pod(name, name, wait=False)
+        for name in names:
+            until(f"{name} runs", lambda name=name: volumes.read(name).status.phase == "Running")
+        volumes.clean()
+    until("no loop device is left", lambda: loops(worker) <= before and files_in(worker) == there)
+
+
+def test_a_restart_of_the_node(volumes: Volumes, worker: Any) -> None:
+    volumes.claim("data", "64Mi", CLASS)
+    volumes.pod("user", "data", restartPolicy="Always")
+    volumes.sh("user", "echo kept > /data/file; sync")
+    started = volumes.read("user").status.container_statuses[0].container_id
+    worker.run("systemd-run --on-active=1 systemctl reboot")
+
+    def again() -> bool:
+        status = volumes.read("user").status
+        return status.phase == "Running" and status.container_statuses[0].container_id != started
+
+    until("the pod is back", again, 240)
+    until("its data is", lambda: volumes.sh("user", "cat /data/file") == "kept\n0")
