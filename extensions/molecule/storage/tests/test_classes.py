@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Volumes, run_create, until
+import yaml
+from cluster import INVENTORY, Volumes, run_create, until
 from kubernetes import client
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 DIRECTORY = "/var/lib/hostplane-storage/local-path"
 LINK = "/dev/disk/by-path/hostplane-test"
-STORAGE: dict[str, Any] = {"local_path": True}
+SETTINGS = yaml.safe_load((INVENTORY / "group_vars/all/scenario.yml").read_text())
+STORAGE: dict[str, Any] = SETTINGS["cluster_storage"]
+NAMES = ["local-path", "local-volume", "local-xfs"]
 
 
 def defaults(classes: client.StorageV1Api) -> list[str]:
@@ -73,7 +76,10 @@ def test_what_is_wrong_comes_together_and_before_any_change(classes: client.Stor
     wrong = {
         **STORAGE,
         "nfs": True,
-        "classes": [{"name": "local-path", "provisioner": "local_path", "reclaimPolicy": "Retain"}],
+        "classes": [
+            *STORAGE["classes"],
+            {"name": "local-path", "provisioner": "local_path", "reclaimPolicy": "Retain"},
+        ],
     }
     log = run_create(
         fails=True, cluster_storage=wrong, node_storage={"disks": [{"device": LINK, "mount": "/srv/volumes"}]}
@@ -92,6 +98,7 @@ def test_another_default_and_a_disk(
     classes: client.StorageV1Api, volumes: Volumes, hosts: dict[str, Any], disk: str
 ) -> None:
     storage = {**STORAGE, "classes": [
+        *STORAGE["classes"],
         {"name": "local-path", "provisioner": "local_path"},
         {"name": "kept", "provisioner": "local_path", "default": True, "reclaimPolicy": "Retain"},
     ]}  # fmt: skip
@@ -125,4 +132,4 @@ def test_another_default_and_a_disk(
         lambda: name not in [item.metadata.name for item in volumes.api.list_persistent_volume().items],
     )
     assert re.findall(r"(\w+) +: .*changed=([1-9])", run_create()) == [("cp1", "1")]
-    assert [item.metadata.name for item in classes.list_storage_class().items] == ["local-path"]
+    assert [item.metadata.name for item in classes.list_storage_class().items] == NAMES
