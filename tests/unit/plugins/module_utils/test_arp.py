@@ -29,7 +29,7 @@ def answer(address: str, mac: bytes = OTHER, operation: int = 2) -> bytes:
 def test_a_question_is_what_rfc_826_says() -> None:
     frame = _arp.request(MAC, "10.0.0.1", "10.0.0.9")
     assert frame == (
-        b"\xff" * 6 + MAC + bytes.fromhex("0806" "0001" "0800" "06" "04" "0001")
+        b"\xff" * 6 + MAC + bytes.fromhex("0806 0001 0800 06 04 0001")
         + MAC + bytes([10, 0, 0, 1]) + b"\0" * 6 + bytes([10, 0, 0, 9])
     )  # fmt: skip
 

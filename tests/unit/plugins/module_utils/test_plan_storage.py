@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 RELEASES = Path(__file__).parents[4] / "releases"
-HOSTS = [{"inventory_hostname": "cp1", "role": "control_plane"}, {"inventory_hostname": "node1", "role": "worker"}]
+HOSTS = ({"inventory_hostname": "cp1", "role": "control_plane"}, {"inventory_hostname": "node1", "role": "worker"})
 
 
 def plan(setting: Any, hosts: Any = HOSTS, files: tuple[str, ...] = ()) -> _plan_storage.StoragePlan:

@@ -60,7 +60,7 @@ def test_what_is_planned_leads_there(wanted: Any, found: Any, used: Any) -> None
             there[item["name"]] = item
     if not problems:
         clean = [{key: value for key, value in item.items() if key != "recreate"} for item in wanted]
-        kept = {key: value for key, value in there.items()}
+        kept = dict(there)
         assert [{k: v for k, v in kept[item["name"]].items() if k != "recreate"} for item in wanted] == clean
         assert {name for name in there if name not in {item["name"] for item in wanted}} <= set(used)
 

@@ -22,20 +22,62 @@ from ansible_collections.hostplane.cluster.plugins.modules import host_storage
 Run = Callable[..., dict[str, Any]]
 
 # A system disk, an LVM disk, an empty one, an old one, two paths to one LUN; as util-linux 2.32 writes it.
-LSBLK = json.dumps({"blockdevices": [
-    {"kname": "/dev/sda", "maj:min": "8:0", "type": "disk", "size": "480", "ro": "0", "serial": "SYS1", "wwn": "0x1",
-     "mountpoint": None, "children": [
-        {"kname": "/dev/sda1", "maj:min": "8:1", "type": "part", "size": "100", "ro": "0", "mountpoint": "/boot"},
-        {"kname": "/dev/sda2", "maj:min": "8:2", "type": "part", "size": "100", "ro": "0", "mountpoint": "[SWAP]"}]},
-    {"kname": "/dev/sdb", "maj:min": "8:16", "type": "disk", "size": "960", "ro": "0", "serial": "LVM1", "children": [
-        {"kname": "/dev/dm-0", "maj:min": "253:0", "type": "lvm", "size": "960", "ro": "0"}]},
-    {"kname": "/dev/sdc", "maj:min": "8:32", "type": "disk", "size": "960", "ro": "0", "serial": " NEW1 "},
-    {"kname": "/dev/sdd", "maj:min": "8:48", "type": "disk", "size": "960", "ro": "0", "serial": "OLD1", "children": [
-        {"kname": "/dev/sdd1", "maj:min": "8:49", "type": "part", "size": "960", "ro": "0"}]},
-    {"kname": "/dev/sde", "maj:min": "8:64", "type": "disk", "size": "960", "ro": "0", "serial": "LUN1"},
-    {"kname": "/dev/sdf", "maj:min": "8:80", "type": "disk", "size": "960", "ro": "0", "serial": "LUN1"},
-    {"kname": "/dev/sr0", "maj:min": "11:0", "type": "rom", "size": 0, "ro": True, "serial": "ROM1"},
-]})  # fmt: skip
+LSBLK = json.dumps(
+    {
+        "blockdevices": [
+            {
+                "kname": "/dev/sda",
+                "maj:min": "8:0",
+                "type": "disk",
+                "size": "480",
+                "ro": "0",
+                "serial": "SYS1",
+                "wwn": "0x1",
+                "mountpoint": None,
+                "children": [
+                    {
+                        "kname": "/dev/sda1",
+                        "maj:min": "8:1",
+                        "type": "part",
+                        "size": "100",
+                        "ro": "0",
+                        "mountpoint": "/boot",
+                    },
+                    {
+                        "kname": "/dev/sda2",
+                        "maj:min": "8:2",
+                        "type": "part",
+                        "size": "100",
+                        "ro": "0",
+                        "mountpoint": "[SWAP]",
+                    },
+                ],
+            },
+            {
+                "kname": "/dev/sdb",
+                "maj:min": "8:16",
+                "type": "disk",
+                "size": "960",
+                "ro": "0",
+                "serial": "LVM1",
+                "children": [{"kname": "/dev/dm-0", "maj:min": "253:0", "type": "lvm", "size": "960", "ro": "0"}],
+            },
+            {"kname": "/dev/sdc", "maj:min": "8:32", "type": "disk", "size": "960", "ro": "0", "serial": " NEW1 "},
+            {
+                "kname": "/dev/sdd",
+                "maj:min": "8:48",
+                "type": "disk",
+                "size": "960",
+                "ro": "0",
+                "serial": "OLD1",
+                "children": [{"kname": "/dev/sdd1", "maj:min": "8:49", "type": "part", "size": "960", "ro": "0"}],
+            },
+            {"kname": "/dev/sde", "maj:min": "8:64", "type": "disk", "size": "960", "ro": "0", "serial": "LUN1"},
+            {"kname": "/dev/sdf", "maj:min": "8:80", "type": "disk", "size": "960", "ro": "0", "serial": "LUN1"},
+            {"kname": "/dev/sr0", "maj:min": "11:0", "type": "rom", "size": 0, "ro": True, "serial": "ROM1"},
+        ]
+    }
+)
 MOUNTINFO = """22 1 8:1 / /boot rw,relatime - ext4 /dev/sda1 rw
 23 1 8:32 / /srv/with\\040space rw - ext4 /dev/sdc rw
 24 1 0:5 / /dev rw - devtmpfs devtmpfs rw
