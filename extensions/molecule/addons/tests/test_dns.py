@@ -24,6 +24,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._kubeapi import 
 from kubernetes import client
 
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+# Molecule asks for colours, which could not be read here.
+PLAIN = {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
 CACHE, CLUSTER = "169.254.20.10", "10.96.0.10"
 KUBERNETES = "kubernetes.default.svc.cluster.local"
 
@@ -33,7 +35,7 @@ def ask(names: list[str], **options: Any) -> dict[str, Any]:
     arguments = {"servers": {"cache": CACHE, "cluster": CLUSTER}, "names": names, "wait": 5, **options}
     command = ["ansible", "-i", str(SCENARIO / "inventory"), "control_plane:worker"]
     command += ["-m", "hostplane.cluster.dns_check", "-a", json.dumps(arguments)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(SCENARIO / "../../../ansible.cfg")}
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(SCENARIO / "../../../ansible.cfg"), **PLAIN}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     found = re.findall(r"^(\S+) \| (?:\S+) => (\{.*?^\})", done.stdout, re.MULTILINE | re.DOTALL)
     assert found, done.stdout + done.stderr
@@ -117,6 +119,11 @@ def test_no_lookup_fails_while_the_cache_is_updated(api: client.CoreV1Api, lab_d
     apps = client.AppsV1Api(api.api_client)
     name = "stable.default.svc.cluster.local"
     node = {item.metadata.name: item for item in api.list_namespaced_pod("default").items}["stable"].status.host_ip
+    # The Service is as young as its pod.
+    deadline = time.monotonic() + 30
+    while dial(proxy, "stable", name) != "stable":
+        assert time.monotonic() < deadline, "the Service leads nowhere"
+        time.sleep(0.2)
     before = served(node)
     assert [dial(proxy, "stable", name) for _index in range(20)] == ["stable"] * 20
     assert served(node) - before >= 20, "the pod does not ask the cache of its node"
