@@ -60,7 +60,10 @@ def address(api: client.CoreV1Api, name: str) -> str:
 
 def inside(host: Any, name: str, script: str, *arguments: str) -> Any:
     """Run Python on the host, in the network of a pod on it."""
-    sandbox = json.loads(host.check_output("crictl inspectp $(crictl pods --quiet --name ^%s$)", name))
+    # A pod may have had a sandbox before, when its node was still young.
+    sandbox = json.loads(
+        host.check_output("crictl inspectp $(crictl pods --quiet --state ready --latest --name ^%s$)", name)
+    )
     namespaces = sandbox["info"]["runtimeSpec"]["linux"]["namespaces"]
     path = next(item["path"] for item in namespaces if item["type"] == "network")
     words = " ".join("%s" for _argument in (script, *arguments))
