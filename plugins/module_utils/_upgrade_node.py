@@ -34,6 +34,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._renewal import 
 MANIFESTS = f"{ROOT}/manifests"
 PATCHES = f"{ROOT}/patches"
 ADMIN = f"{ROOT}/admin.conf"
+KUBELET = f"{ROOT}/kubelet.conf"
 KEPT = "/var/lib/hostplane/upgrade"
 # What can be put back at any time. An etcd of a newer minor has changed its data; kubeadm itself takes etcd back, with
 # the data from before, when it does not come up.
@@ -102,6 +103,11 @@ def config(version: str, ignores: list[str], timeout: int) -> str:
     )
 
 
+def control_plane() -> bool:
+    """Whether this host is one."""
+    return os.path.exists(f"{MANIFESTS}/kube-apiserver.yaml")
+
+
 def cluster_version() -> str:
     """The version that kubeadm has written into the cluster; the first control plane of an upgrade changes it."""
     path = ["-n", "kube-system", "get", "configmap", "kubeadm-config", "-o", "jsonpath={.data.ClusterConfiguration}"]
@@ -131,6 +137,15 @@ def complaint() -> str:
         or host.api_complaint()
         or next(filter(None, (host.component_complaint(name) for name in sorted(host.HEALTH_PORTS))), "")
     )
+
+
+def endpoint_complaint() -> str:
+    """What is wrong with the API as this host's kubelet reaches it; empty when it is ready."""
+    try:
+        host.command(["kubectl", "--kubeconfig", KUBELET, "--request-timeout", "5s", "get", "--raw", "/readyz"], 10)
+    except host.HostError as exc:
+        return str(exc)
+    return ""
 
 
 def put_back(kept: str) -> list[str]:
@@ -187,11 +202,13 @@ def upgrade(marker: Marker, due: Due, params: dict[str, Any], lock: int) -> str:
     """
     version, timeout = params["version"], params["timeout"]
     kubeadm = program(params["kubeadm_sha256"], params["staging"])
-    control_plane = os.path.exists(f"{MANIFESTS}/kube-apiserver.yaml")
     drop_configs()
     text = config(version, params["ignore_preflight"], timeout)
     write_marker(Marker(marker.cluster, marker.phase, {**marker.settings, UPGRADING: version}))
-    if not control_plane:
+    if not control_plane():
+        left = host.wait_for(endpoint_complaint, timeout)
+        if left:
+            raise KubeadmError(f"the API can't be reached from here: {left}")
         run_kubeadm("upgrade node", text, params["ignore_preflight"], timeout * 2, lock, program=kubeadm)
         return "node"
     left = host.wait_for(complaint, timeout)
@@ -223,9 +240,16 @@ def finished(marker: Marker, version: str) -> Marker:
     return Marker(marker.cluster, marker.phase, {**without(marker.settings), "version": version})
 
 
-def finish(marker: Marker, version: str) -> bool:
-    """Remember that the host has the version; returns whether that was news."""
+def finish(marker: Marker, version: str, seconds: int) -> bool:
+    """Remember that the host has the version; returns whether that was news.
+
+    The new kubelet may start static pods anew, so a control plane has to be well once more.
+    """
     done = finished(marker, version)
-    if done != marker:
-        write_marker(done)
-    return done != marker
+    if done == marker:
+        return False
+    left = host.wait_for(complaint, seconds) if control_plane() else ""
+    if left:
+        raise KubeadmError(f"with the new kubelet this control plane is not well: {left}")
+    write_marker(done)
+    return True

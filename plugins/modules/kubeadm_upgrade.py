@@ -137,16 +137,16 @@ def run(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
         "way": "",
     }
     if params["state"] == "finished":
-        result["changed"] = _finish(marker, params["version"], lock)
+        result["changed"] = _finish(marker, params, lock)
     elif due.needed and lock is not None:
         result["way"] = _upgrade.upgrade(marker, due, params, lock)
     return result
 
 
-def _finish(marker: Marker, version: str, lock: int | None) -> bool:
+def _finish(marker: Marker, params: dict[str, Any], lock: int | None) -> bool:
     if lock is None:
-        return _upgrade.finished(marker, version) != marker
-    return _upgrade.finish(marker, version)
+        return _upgrade.finished(marker, params["version"]) != marker
+    return _upgrade.finish(marker, params["version"], params["timeout"])
 
 
 def main() -> None:

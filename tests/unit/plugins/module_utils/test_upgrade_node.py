@@ -43,6 +43,7 @@ def place(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(upgrade, name, value)
     monkeypatch.setattr(upgrade, "complaint", lambda: host.complaints.pop(0) if host.complaints else "")
     monkeypatch.setattr(upgrade, "cluster_version", lambda: host.cluster)
+    monkeypatch.setattr(upgrade, "endpoint_complaint", lambda: "")
     monkeypatch.setattr(upgrade, "restarted", lambda components, since: "")
     return host
 
@@ -165,9 +166,27 @@ def test_kubeadm_is_the_one_that_was_fetched(place: Any) -> None:
 
 def test_finishing_is_remembered_once(place: Any) -> None:
     between = Marker("shop", "init-done", {**MARKER.settings, upgrade.UPGRADING: NEW})
-    assert upgrade.finish(between, NEW) is True
+    assert upgrade.finish(between, NEW, 1) is True
     assert read_marker() == Marker("shop", "init-done", {"version": NEW, "pod_cidr": "10.244.0.0/16"})
-    assert upgrade.finish(read_marker(), NEW) is False
+    assert upgrade.finish(read_marker(), NEW, 1) is False
+
+
+def test_a_control_plane_that_is_ill_with_the_new_kubelet_is_not_finished(place: Any) -> None:
+    place.complaints = ["etcd is ill"] * 50
+    with pytest.raises(KubeadmError, match="with the new kubelet this control plane is not well: etcd is ill"):
+        upgrade.finish(MARKER, NEW, 1)
+    assert upgrade.finish(Marker("shop", "init-done", {"version": NEW}), NEW, 1) is False
+
+
+def test_a_worker_waits_for_the_api(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in place.manifests.iterdir():
+        path.unlink()
+    answers = ["refused", ""]
+    monkeypatch.setattr(upgrade, "endpoint_complaint", lambda: answers.pop(0))
+    assert run(place) == "node" and answers == []
+    monkeypatch.setattr(upgrade, "endpoint_complaint", lambda: "refused")
+    with pytest.raises(KubeadmError, match="can't be reached from here: refused"):
+        run(place)
 
 
 def test_who_was_started_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ OPTIONS = {"cluster": "shop", "version": "1.36.3"}
 def worker(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(_upgrade_node, "MANIFESTS", str(host.root / "manifests"))
     monkeypatch.setattr(_upgrade_node, "KUBEADM", str(host.base / "kubeadm"))
+    monkeypatch.setattr(_upgrade_node, "endpoint_complaint", lambda: "")
     host.put("hostplane.json", json.dumps({"cluster": "shop", "phase": "join-done", "settings": {"version": "1.35.4"}}))
     host.options = {**OPTIONS, "kubeadm_sha256": hashlib.sha256((host.base / "kubeadm").read_bytes()).hexdigest()}
     return host
