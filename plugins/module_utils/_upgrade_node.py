@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _renewal_host as host
+from ansible_collections.hostplane.cluster.plugins.module_utils import _static_pods
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write, file_sha256
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeadm import (
     KUBEADM,
@@ -248,7 +249,7 @@ def finish(marker: Marker, version: str, seconds: int) -> bool:
     done = finished(marker, version)
     if done == marker:
         return False
-    left = host.wait_for(complaint, seconds) if control_plane() else ""
+    left = host.wait_for(lambda: _static_pods.complaint() or complaint(), seconds) if control_plane() else ""
     if left:
         raise KubeadmError(f"with the new kubelet this control plane is not well: {left}")
     write_marker(done)

@@ -44,6 +44,7 @@ def place(host: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(upgrade, "complaint", lambda: host.complaints.pop(0) if host.complaints else "")
     monkeypatch.setattr(upgrade, "cluster_version", lambda: host.cluster)
     monkeypatch.setattr(upgrade, "endpoint_complaint", lambda: "")
+    monkeypatch.setattr(upgrade._static_pods, "complaint", lambda: "")
     monkeypatch.setattr(upgrade, "restarted", lambda components, since: "")
     return host
 
