@@ -6,8 +6,8 @@
 # Do not use this from other collections or standalone plugins/modules!
 """Whether the static pods that run on a control plane are those that its kubelet wants.
 
-A kubelet names a static pod by a hash of what it has read. With another minor version of the kubelet the hash is another,
-so some seconds after its start it ends all static pods and starts them anew.
+A kubelet names a static pod by a hash of what it has read. With another minor version of the kubelet the hash differs,
+so it ends all static pods some seconds after its start and starts them anew.
 """
 
 from __future__ import annotations
