@@ -236,6 +236,11 @@ def without(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != UPGRADING}
 
 
+def settle(seconds: int) -> str:
+    """Wait for a control plane to be well; returns what it is not by then."""
+    return host.wait_for(complaint, seconds) if control_plane() else ""
+
+
 def finished(marker: Marker, version: str) -> Marker:
     """The marker of a host that has the version."""
     return Marker(marker.cluster, marker.phase, {**without(marker.settings), "version": version})

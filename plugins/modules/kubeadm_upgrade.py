@@ -31,9 +31,12 @@ options:
     type: str
     required: true
   state:
-    description: V(upgraded) runs kubeadm where it is due, V(finished) says that all of the host has the version.
+    description:
+      - V(upgraded) runs kubeadm where it is due, V(finished) says that all of the host has the version.
+      - V(quiet) changes nothing. It waits for a kubeadm that a killed run has left at work, and then for the control plane
+        to be well, which is not an error when it isn't within O(timeout).
     type: str
-    choices: [upgraded, finished]
+    choices: [upgraded, finished, quiet]
     default: upgraded
   images:
     description: Static pod to the image that it has in this version. An etcd of another image is thus noticed as well.
@@ -136,7 +139,11 @@ def run(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
         "components": list(due.components),
         "way": "",
     }
-    if params["state"] == "finished":
+    if params["state"] == "quiet":
+        result["changed"] = False
+        if lock is not None:
+            _upgrade.settle(params["timeout"])
+    elif params["state"] == "finished":
         result["changed"] = _finish(marker, params, lock)
     elif due.needed and lock is not None:
         result["way"] = _upgrade.upgrade(marker, due, params, lock)
@@ -154,7 +161,7 @@ def main() -> None:
         argument_spec={
             "cluster": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["upgraded", "finished"], "default": "upgraded"},
+            "state": {"type": "str", "choices": ["upgraded", "finished", "quiet"], "default": "upgraded"},
             "images": {"type": "dict", "default": {}},
             "kubeadm_sha256": {"type": "str", "default": ""},
             "staging": {"type": "path", "default": "/var/lib/hostplane/staging/kubelet"},

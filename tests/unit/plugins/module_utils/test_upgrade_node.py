@@ -206,3 +206,10 @@ def test_the_version_that_kubeadm_wrote(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(upgrade.host, "command", lambda *_args: "apiServer: {}\n")
     with pytest.raises(KubeadmError, match="names no kubernetesVersion"):
         upgrade.cluster_version()
+
+
+def test_waiting_tells_what_is_not_well(place: Any) -> None:
+    place.complaints = ["etcd is ill", ""]
+    assert upgrade.settle(5) == ""
+    place.complaints = ["etcd is ill"] * 100
+    assert upgrade.settle(1) == "etcd is ill"

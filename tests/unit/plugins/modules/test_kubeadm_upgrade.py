@@ -67,3 +67,9 @@ def test_a_host_of_something_else_is_refused(run_module: Run, worker: Any, check
     worker.put("hostplane.json", json.dumps({"cluster": "shop", "phase": "join-started", "settings": {}}))
     assert "not a full member" in run_module(kubeadm_upgrade, check=check, **worker.options)["msg"]
     assert worker.calls() == []
+
+
+def test_waiting_changes_nothing(run_module: Run, worker: Any) -> None:
+    result = run_module(kubeadm_upgrade, diff=True, state="quiet", **OPTIONS)
+    assert (result["changed"], result["due"], worker.calls()) == (False, True, [])
+    assert "diff" not in result and settings(worker) == {"version": "1.35.4"}
