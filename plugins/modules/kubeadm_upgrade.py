@@ -33,8 +33,8 @@ options:
   state:
     description:
       - V(upgraded) runs kubeadm where it is due, V(finished) says that all of the host has the version.
-      - V(quiet) changes nothing. It waits for a kubeadm that a killed run has left at work, and then for the control plane
-        to be well, which is not an error when it isn't within O(timeout).
+      - V(quiet) changes nothing. It waits for a kubeadm that a killed run has left at work, and then for the control
+        plane to be well, which is not an error when it isn't within O(timeout).
     type: str
     choices: [upgraded, finished, quiet]
     default: upgraded
