@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ SECONDS = 5
 # How much more CPU time 300 hosts may take than six; most of it is Ansible's start and that of four modules.
 RATIO = 2
 # The largest of all processes; a task that runs for one host needs two of them.
-MEMORY_MB = 150
+MEMORY_MB = 100
 CONTROL_PLANES = [f"cp{number}" for number in range(1, 4)]
 WORKERS = 297
 POOLS: list[dict[str, Any]] = [
@@ -53,6 +54,15 @@ PLAYBOOK = f"""
         dest: "{{{{ outcome }}}}"
         mode: "0600"
       diff: false
+"""
+
+# A forked process starts with the largest memory of its parent, so what is measured must not be a child of pytest.
+LAUNCHER = """
+import json, resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+sys.exit(status)
 """
 
 
@@ -140,12 +150,19 @@ def measure(command: list[str], log: Path) -> Cost:
     """What a command cost, with all its descendants."""
     started = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=TREE, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process = subprocess.run(
+            [sys.executable, "-c", LAUNCHER, *command],
+            cwd=TREE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            check=False,
+        )
     wall = time.monotonic() - started
     assert process.returncode == 0, log.read_text()[-6000:]
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    cpu, kilobytes = json.loads(process.stdout)
+    return Cost(wall, cpu, kilobytes / 1024)
 
 
 def plan_one_more(lab: Lab, home: Path, workers: int) -> tuple[Cost, dict[str, Any]]:
