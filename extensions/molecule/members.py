@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import plays
 import yaml
 from kubernetes import client, config
-
-TREE = Path(__file__).parents[2]
 
 
 class Lab:
@@ -28,9 +24,7 @@ class Lab:
         self.mirror = groups["mirror"]
         self.hosts = {**groups["control_plane"], **groups["worker"], **groups["spare"]}
         (home / "group_vars").mkdir()
-        (home / "group_vars/all").symlink_to(
-            Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory/group_vars/all"
-        )
+        (home / "group_vars/all").symlink_to(plays.INVENTORY / "group_vars/all")
 
     def inventory(self, *members: str) -> None:
         """The inventory of a cluster of these members; all other hosts are spare."""
@@ -44,24 +38,11 @@ class Lab:
 
     def start(self, playbook: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
         """Start a playbook as a user would."""
-        command = ["ansible-playbook", "-i", str(self.home), str(TREE / f"playbooks/{playbook}.yml")]
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-        return subprocess.Popen(
-            [*command, *args, "-e", json.dumps(variables)],
-            cwd=TREE,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return plays.start(playbook, *args, inventory=self.home, **variables)
 
     def play(self, playbook: str, *args: str, code: int = 0, **variables: Any) -> str:
         """Run a playbook to its end; returns its log."""
-        process = self.start(playbook, *args, **variables)
-        log = process.communicate(timeout=600)[0]
-        assert process.returncode == code, log[-6000:]
-        return log
+        return plays.play(playbook, *args, code=code, inventory=self.home, **variables)
 
     def podman(self, *words: str) -> None:
         subprocess.run(["podman", *words], check=True, capture_output=True)
@@ -77,9 +58,3 @@ class Lab:
             for node in nodes
             if any(entry.type == "Ready" and entry.status == "True" for entry in node.status.conditions)
         )
-
-
-def executed(log: str, host: str) -> int:
-    """How many tasks ran on a host."""
-    found = re.search(rf"^{host}\s+: ok=(\d+)", log, re.M)
-    return int(found[1]) if found else 0

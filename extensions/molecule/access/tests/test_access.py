@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import stat
 import subprocess
@@ -19,22 +18,10 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client, config
+from plays import PLAIN, play
 
-TOP = Path(__file__).parents[4]
-INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory"
-# Molecule asks for colours, which are no JSON.
-PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
 # Authorization follows a deleted binding at once; a token may be in the API server's cache for ten seconds.
 SECONDS = 15
-
-
-def run_playbook(*arguments: str, fails: bool = False, **variables: Any) -> str:
-    """Run the playbook access with other variables; returns what it said."""
-    command = ["ansible-playbook", "-i", str(INVENTORY), str(TOP / "playbooks/access.yml")]
-    extra = ["-e", json.dumps(variables)] if variables else []
-    done = subprocess.run([*command, *extra, *arguments], capture_output=True, text=True, check=False, env=PLAIN)
-    assert bool(done.returncode) == fails, done.stdout[-4000:] + done.stderr[-2000:]
-    return done.stdout + done.stderr
 
 
 def run_module(name: str, fails: bool = False, **options: Any) -> dict[str, Any]:
@@ -175,7 +162,7 @@ def test_replaced_before_its_end_without_a_word_too_much(
     path, old = Path(wishes[user]["path"]), tmp_path / "old.conf"
     shutil.copy(path, old)
     wish = {**wishes[user], "days": days, "renew_before": wishes[user]["days"]}
-    log = run_playbook("-vvv", "--diff", access_kubeconfigs=[wish])
+    log = play("access", "-vvv", "--diff", access_kubeconfigs=[wish])
     assert identity(path) != identity(old)
     assert status_of(lambda: core(path).list_namespaced_config_map("default")) == 200
     former = core(old)
@@ -208,9 +195,9 @@ def test_revoked_within_seconds(
     thief = core(kept)
     assert status_of(lambda: thief.list_namespaced_config_map("default")) == 200
     leave = [{"user": user, "state": "absent"}]
-    log = run_playbook("--check", access_kubeconfigs=leave)
+    log = play("access", "--check", access_kubeconfigs=leave)
     assert "changed=1" in log and path.exists()
-    run_playbook(access_kubeconfigs=leave)
+    play("access", access_kubeconfigs=leave)
     passed = seconds_until(refusal, lambda: thief.list_namespaced_config_map("default"))
     print(f"{user}: refused {passed:.1f} s after the playbook's end")
     assert not path.exists()
@@ -243,7 +230,7 @@ def test_the_last_administrator_stays(issued: Path, wishes: dict[str, Any], issu
         assert [item["code"] for item in issue(options, fails=True)["problems"]] == ["last_admin"]
     assert status_of(lambda: core(issued / "root.conf").list_node()) == 200
     # The new administrator comes before the old one goes, whatever the order of the list.
-    run_playbook(access_kubeconfigs=[leave, {**root, "user": "eve", "path": str(issued / "eve.conf")}])
+    play("access", access_kubeconfigs=[leave, {**root, "user": "eve", "path": str(issued / "eve.conf")}])
     assert status_of(lambda: core(issued / "eve.conf").list_node()) == 200
     assert issue({"user": "eve", "state": "absent", "force": True})["changed"]
 

@@ -23,7 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from kubernetes import client
-from test_access import run_playbook, status_of
+from plays import play
+from test_access import status_of
 
 AUDIENCE = "kubernetes"
 
@@ -153,18 +154,18 @@ def test_tokens_of_the_issuer(api: client.CoreV1Api, hosts: dict[str, Any], issu
     admin = api_of(issuer.token(email="ada@example.com", groups=["admins"]), api)
     stranger = api_of(issuer.token(email="joe@example.com", aud="another"), api)
     assert status_of(lambda: member.list_namespaced_pod("default")) == 401
-    log = run_playbook("--check", access_kubeconfigs=[], cluster_jwt_authenticators=[issuer.settings()])
+    log = play("access", "--check", access_kubeconfigs=[], cluster_jwt_authenticators=[issuer.settings()])
     assert "cp1 " in log and "changed=1" in log
     assert status_of(lambda: member.list_namespaced_pod("default")) == 401
 
-    run_playbook(access_kubeconfigs=[], cluster_jwt_authenticators=[issuer.settings()])
+    play("access", access_kubeconfigs=[], cluster_jwt_authenticators=[issuer.settings()])
     assert status_of(lambda: member.list_namespaced_pod("default")) == 200
     assert status_of(member.list_node) == 403
     assert status_of(admin.list_node) == 200
     assert status_of(lambda: stranger.list_namespaced_pod("default")) == 401
-    assert "changed=1" not in run_playbook(access_kubeconfigs=[], cluster_jwt_authenticators=[issuer.settings()])
+    assert "changed=1" not in play("access", access_kubeconfigs=[], cluster_jwt_authenticators=[issuer.settings()])
 
-    run_playbook(access_kubeconfigs=[], cluster_jwt_authenticators=[])
+    play("access", access_kubeconfigs=[], cluster_jwt_authenticators=[])
     # The API server remembers for ten seconds whom it has let in.
     deadline = time.monotonic() + 15
     while 200 in (status_of(lambda: member.list_namespaced_pod("default")), status_of(admin.list_node)):
@@ -181,12 +182,12 @@ def test_wrong_settings_change_nothing(hosts: dict[str, Any], issuer: Issuer) ->
     assert hosts["cp1"].file(path).mode == 0o600
     open_door = issuer.settings(claimMappings={"username": {"claim": "email", "prefix": ""}})
     plain = issuer.settings(issuer={"url": "http://login.example.com", "audiences": []})
-    log = run_playbook(access_kubeconfigs=[], cluster_jwt_authenticators=[open_door, plain], fails=True)
+    log = play("access", access_kubeconfigs=[], cluster_jwt_authenticators=[open_door, plain], code=2)
     for text in ("3 problems", "system:", "no https URL", "audiences"):
         assert text in log, text
     # Only the API server understands expressions; it must not be left with what it would not start with.
     senseless = issuer.settings(userValidationRules=[{"expression": "user.nothing ==", "message": "no"}])
-    log = run_playbook(access_kubeconfigs=[], cluster_jwt_authenticators=[senseless], fails=True)
+    log = play("access", access_kubeconfigs=[], cluster_jwt_authenticators=[senseless], code=2)
     assert "refused the settings" in log and "userValidationRules" in log
     assert hosts["cp1"].file(path).content_string == before
-    assert "changed=1" not in run_playbook(access_kubeconfigs=[], cluster_jwt_authenticators=[])
+    assert "changed=1" not in play("access", access_kubeconfigs=[], cluster_jwt_authenticators=[])

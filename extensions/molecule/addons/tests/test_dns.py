@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socketserver
 import struct
@@ -22,10 +21,8 @@ from typing import Any
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeapi import KubeApi
 from kubernetes import client
+from plays import INVENTORY, PLAIN, TREE
 
-SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-# Molecule asks for colours, which could not be read here.
-PLAIN = {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
 CACHE, CLUSTER = "169.254.20.10", "10.96.0.10"
 KUBERNETES = "kubernetes.default.svc.cluster.local"
 
@@ -33,10 +30,9 @@ KUBERNETES = "kubernetes.default.svc.cluster.local"
 def ask(names: list[str], **options: Any) -> dict[str, Any]:
     """What dns_check says on every node, by host."""
     arguments = {"servers": {"cache": CACHE, "cluster": CLUSTER}, "names": names, "wait": 5, **options}
-    command = ["ansible", "-i", str(SCENARIO / "inventory"), "control_plane:worker"]
+    command = ["ansible", "-i", str(INVENTORY), "control_plane:worker"]
     command += ["-m", "hostplane.cluster.dns_check", "-a", json.dumps(arguments)]
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(SCENARIO / "../../../ansible.cfg"), **PLAIN}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=False, env=PLAIN)
     found = re.findall(r"^(\S+) \| (?:\S+) => (\{.*?^\})", done.stdout, re.MULTILINE | re.DOTALL)
     assert found, done.stdout + done.stderr
     return {host: json.loads(text) for host, text in found}

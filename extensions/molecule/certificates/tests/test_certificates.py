@@ -7,10 +7,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -18,45 +15,17 @@ from typing import Any
 import pytest
 from aging import KUBELET_CLIENT, PKI, PLACES, age
 from kubernetes import client, config
+from plays import changes, kill, play, start
 from poller import Poller
 
-SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-TREE = SCENARIO.parents[2]
 LONGEST_GAP = 15.0
 CRICTL = "crictl --timeout 60s"
-
-
-def start(*args: str, **variables: Any) -> subprocess.Popen[str]:
-    """Start the playbook as a user would."""
-    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(TREE / "playbooks/certificates.yml")]
-    return subprocess.Popen(
-        [*command, *args, "-e", json.dumps(variables)],
-        cwd=TREE,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def play(*args: str, code: int = 0, **variables: Any) -> str:
-    """Run the playbook to its end; returns its log."""
-    process = start(*args, **variables)
-    log = process.communicate(timeout=600)[0]
-    assert process.returncode == code, log[-6000:]
-    return log
-
-
-def changes(log: str) -> int:
-    """How many tasks changed something."""
-    return sum(map(int, re.findall(r"changed=(\d+)", log)))
 
 
 def report(tmp_path: Path, **variables: Any) -> dict[str, dict[str, Any]]:
     """What the playbook says of each certificate, by host and name, without renewing any."""
     path = tmp_path / "report.json"
-    play(certificates_report=str(path), certificates_renew=False, **variables)
+    play("certificates", certificates_report=str(path), certificates_renew=False, **variables)
     return {f"{entry['host']} {entry['name']}": entry for entry in json.loads(path.read_text())["certificates"]}
 
 
@@ -94,12 +63,12 @@ def test_only_what_is_due_is_renewed_and_only_its_users_restarted(cp1: Any, tmp_
     due = ["apiserver", "etcd-peer", "scheduler.conf"]
     age(cp1, cp1, 10, *due)
     before, old = containers(cp1), report(tmp_path)
-    told = play("--check", "--diff")
+    told = play("certificates", "--check", "--diff")
     assert [name for name in PLACES if f"-{name} (" in told] == due
     assert {key: entry["serial"] for key, entry in report(tmp_path).items()} == {k: e["serial"] for k, e in old.items()}
     poller = Poller.of_api(lab_dir / "admin.conf")
     poller.start()
-    log = play()
+    log = play("certificates")
     gap = poller.stop()
     new = report(tmp_path)
     assert sorted(key for key in new if new[key]["serial"] != old[key]["serial"]) == [f"cp1 {name}" for name in due]
@@ -111,7 +80,7 @@ def test_only_what_is_due_is_renewed_and_only_its_users_restarted(cp1: Any, tmp_
     assert shown.partition("=")[2].lower() == new["cp1 apiserver"]["serial"]
     assert re.search(r"did not answer: [\d.]+ s", log)
     assert gap <= LONGEST_GAP
-    assert changes(play()) == 0
+    assert changes(play("certificates")) == 0
 
 
 def test_copies_are_roots_alone_and_few(cp1: Any) -> None:
@@ -127,7 +96,7 @@ def test_a_key_of_another_certificate_is_replaced(cp1: Any, tmp_path: Path) -> N
     before = containers(cp1)
     cp1.check_output(f"cp -a {PKI}/apiserver.key {PKI}/front-proxy-client.key")
     assert "its private key belongs to another" in report(tmp_path)["cp1 front-proxy-client"]["due"]
-    play()
+    play("certificates")
     assert report(tmp_path)["cp1 front-proxy-client"]["due"] == ""
     found = set(restarted(before, containers(cp1)))
     # Without the only API server the other two may lose their leases, and end by themselves.
@@ -147,33 +116,32 @@ def test_a_component_that_does_not_come_back_gets_its_old_certificate(cp1: Any) 
     files = f"sha256sum /etc/kubernetes/*.conf {PKI}/*.crt {PKI}/*.key"
     old = cp1.check_output(files)
     try:
-        log = play(code=2, certificates_timeout=5)
+        log = play("certificates", code=2, certificates_timeout=5)
     finally:
         cp1.check_output("mv /usr/local/bin/kubeadm.real /usr/local/bin/kubeadm")
     assert "the API does not accept scheduler.conf" in log
     assert "The old certificates were put back and the host is well again" in log
     assert cp1.check_output(files) == old
-    play()
-    assert changes(play()) == 0
+    play("certificates")
+    assert changes(play("certificates")) == 0
 
 
 def test_a_killed_run_is_finished_by_the_next_one(cp1: Any, tmp_path: Path) -> None:
     age(cp1, cp1, 10, "controller-manager.conf", "apiserver-etcd-client")
     before = containers(cp1)
     serial = report(tmp_path)["cp1 controller-manager.conf"]["serial"]
-    process = start()
+    process = start("certificates")
     deadline = time.monotonic() + 120
     read = "sed -n 's/.*client-certificate-data: //p' /etc/kubernetes/controller-manager.conf"
     while serial in cp1.check_output(f"{read} | base64 -d | openssl x509 -noout -serial").lower():
         assert time.monotonic() < deadline
     # The module itself; it would go on without Ansible.
     cp1.run("pkill -9 -x python3")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    play()
+    kill(process)
+    play("certificates")
     assert "kube-controller-manager" in restarted(before, containers(cp1))
     assert [key for key, entry in report(tmp_path).items() if entry["due"]] == []
-    assert changes(play()) == 0
+    assert changes(play("certificates")) == 0
 
 
 def test_what_nobody_can_renew_is_refused_before_anything_is_changed(cp1: Any, tmp_path: Path) -> None:
@@ -181,13 +149,13 @@ def test_what_nobody_can_renew_is_refused_before_anything_is_changed(cp1: Any, t
     serial = report(tmp_path)["cp1 apiserver"]["serial"]
     cp1.check_output(f"mv {PKI}/front-proxy-ca.key /root/ && mv {PKI}/etcd/peer.crt /root/")
     try:
-        log = play(code=2)
+        log = play("certificates", code=2)
     finally:
         cp1.check_output(f"mv /root/front-proxy-ca.key {PKI}/ && mv /root/peer.crt {PKI}/etcd/")
     assert "this host has no /etc/kubernetes/pki/front-proxy-ca.key" in log
     assert "etcd-peer (/etc/kubernetes/pki/etcd/peer.crt) is missing" in log
     assert report(tmp_path)["cp1 apiserver"]["serial"] == serial
-    log = play(code=2, certificates_days=400)
+    log = play("certificates", code=2, certificates_days=400)
     assert "validity_days must be more than days" in log
 
 
@@ -208,7 +176,7 @@ def test_an_expired_cluster_comes_back(
     found = report(tmp_path)
     assert all("expired on" in found[f"cp1 {name}"]["due"] for name in PLACES)
     assert "expired on" in found["worker1 kubelet-client"]["due"] and "expired" in found["localhost admin.conf"]["due"]
-    play()
+    play("certificates")
     again = config.new_client_from_config(str(lab_dir / "admin.conf"))
     nodes = client.CoreV1Api(again)
     deadline = time.monotonic() + 90
@@ -224,4 +192,4 @@ def test_an_expired_cluster_comes_back(
     assert [key for key, entry in report(tmp_path).items() if entry["due"]] == []
     assert not worker.file("/etc/kubernetes/bootstrap-kubelet.conf").exists
     assert worker.file(KUBELET_CLIENT).mode == 0o600
-    assert changes(play()) == 0
+    assert changes(play("certificates")) == 0

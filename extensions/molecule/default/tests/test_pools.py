@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import client
+from plays import INVENTORY, play
 
-TREE = Path(__file__).parents[4]
 IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
 ROLL = "PLAY [Roll new settings"
 
@@ -29,9 +27,7 @@ class Pools:
     def __init__(self, home: Path, inventory: dict[str, Any]) -> None:
         self.home, self.groups = home, inventory["groups"]
         (home / "group_vars").mkdir()
-        (home / "group_vars/all").symlink_to(
-            Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory/group_vars/all"
-        )
+        (home / "group_vars/all").symlink_to(INVENTORY / "group_vars/all")
 
     def create(self, *, code: int = 0, **pools: tuple[list[str], dict[str, Any]]) -> str:
         """Run create with these pools, name to hosts and settings; returns its log."""
@@ -42,17 +38,7 @@ class Pools:
         }
         groups = {name: {"hosts": hosts} for name, hosts in self.groups.items() if name != "worker"}
         (self.home / "hosts.yml").write_text(yaml.safe_dump({**groups, "worker": {"children": children}}))
-        done = subprocess.run(
-            ["ansible-playbook", "-i", str(self.home), str(TREE / "playbooks/create.yml")],
-            cwd=TREE,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-            text=True,
-            capture_output=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout[-6000:]
-        return done.stdout
+        return play("create", code=code, inventory=self.home)
 
 
 @pytest.fixture(scope="module")

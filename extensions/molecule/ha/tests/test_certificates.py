@@ -6,16 +6,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from plays import play
 from poller import Poller
 
-SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-TREE = SCENARIO.parents[2]
 SERVING = "sha256sum /etc/kubernetes/pki/apiserver.crt"
 CONTAINERS = "crictl --timeout 60s ps -q --name '^(etcd|kube-apiserver)$'"
 
@@ -26,13 +22,8 @@ def test_no_request_is_lost_while_everything_is_renewed(hosts: dict[str, Any], l
     running = {name: host.check_output(CONTAINERS) for name, host in planes.items()}
     poller = Poller.of_api(lab_dir / "admin.conf")
     poller.start()
-    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(TREE / "playbooks/certificates.yml")]
-    done = subprocess.run(
-        [*command, "-e", json.dumps({"certificates_force": True})],
-        cwd=TREE, capture_output=True, text=True, timeout=600, check=False,
-    )  # fmt: skip
+    play("certificates", certificates_force=True)
     poller.stop()
-    assert done.returncode == 0, done.stdout[-6000:]
     assert all(host.check_output(SERVING) != serving[name] for name, host in planes.items())
     assert {name: host.check_output(CONTAINERS) for name, host in planes.items()} == running
     assert poller.lost == 0

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 from datetime import datetime, timezone
@@ -23,36 +21,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from kubernetes import client, config
+from plays import changes, kill, play, start
 
-SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-TREE = Path(__file__).parents[4]
 PKI = "/etc/kubernetes/pki"
 SERVING = "kubernetes.io/kubelet-serving"
 NEW_NAME = "api.rotation.test"
 CAS = ("ca", "etcd/ca", "front-proxy-ca")
-LONGEST_RUN = 1800
-
-
-def start(playbook: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
-    """Start a playbook as a user would."""
-    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(TREE / f"playbooks/{playbook}.yml")]
-    return subprocess.Popen(
-        [*command, *args, "-e", json.dumps(variables)],
-        cwd=TREE,
-        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", "PYTHONUNBUFFERED": "1"},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-
-
-def play(playbook: str, *args: str, code: int = 0, **variables: Any) -> str:
-    """Run a playbook to its end; returns its log."""
-    process = start(playbook, *args, **variables)
-    log = process.communicate(timeout=LONGEST_RUN)[0]
-    assert process.returncode == code, log[-6000:]
-    return log
 
 
 def kill_at(process: subprocess.Popen[str], title: str, occurrence: int, seconds: float) -> None:
@@ -66,13 +40,7 @@ def kill_at(process: subprocess.Popen[str], title: str, occurrence: int, seconds
             break
     assert occurrence == 0, f"the run ended before {title}:\n{''.join(log[-80:])}"
     time.sleep(seconds)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def changes(log: str) -> int:
-    """How many tasks changed something."""
-    return sum(map(int, re.findall(r"changed=(\d+)", log)))
+    kill(process)
 
 
 def digests(host: Any) -> dict[str, str]:

@@ -7,14 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from members import Lab, executed
+from members import Lab
+from plays import executed, kill
 from poller import Poller
 from workload import NODE_PORT, deploy
 
@@ -79,8 +78,7 @@ def test_a_killed_removal_is_finished_by_the_next_run(lab: Lab) -> None:
     for line in process.stdout:
         if "Delete the nodes from the cluster" in line or "Move the pods away" in line:
             break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     lab.play("scale", scale_remove=["worker1"])
     lab.inventory("cp2", "cp3", "worker2")
     web.stop()

@@ -14,7 +14,8 @@ import pytest
 import testinfra
 import traffic
 from kubernetes import client, config, utils
-from members import Lab, executed
+from members import Lab
+from plays import executed
 
 HERE = "10.83.0.1"
 OUTSIDE = "10.83.0.10"
