@@ -24,6 +24,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._hostneeds impor
     OPTIONAL_PROGRAMS,
     PORTS,
     PROGRAMS,
+    STORAGE_FEATURES,
     SUPPORTED_OS,
     SUPPORTED_OS_TEXT,
 )
@@ -93,19 +94,23 @@ def check_system(options: Options, facts: Facts) -> t.Iterator[Finding]:
 def check_kernel(options: Options, facts: Facts) -> t.Iterator[Finding]:
     if options["role"] == "mirror":
         return
-    for name in options["features"]:
+    wanted = {name: "" for name in options["features"]}
+    for kind in options.get("storage") or []:
+        for name in STORAGE_FEATURES[kind]:
+            wanted.setdefault(name, f", which volumes of {kind} need")
+    for name, why in wanted.items():
         found = facts["features"][name]
         if found["state"] == "disabled":
             yield finding(
                 f"KernelFeature-{name}",
-                f"kernel module {name} is disabled in {found['detail']}",
+                f"kernel module {name} is disabled in {found['detail']}{why}",
                 f"remove the line for {name} from {found['detail']}",
             )
         elif found["state"] == "missing":
             package = MODULE_PACKAGES.get(facts["os"]["family"], "the modules of kernel {0}").format(facts["kernel"])
             yield finding(
                 f"KernelFeature-{name}",
-                f"the running kernel {facts['kernel']} has no {name} ({found['detail']})",
+                f"the running kernel {facts['kernel']} has no {name} ({found['detail']}){why}",
                 f"install {package}, or boot a kernel that has it (after a kernel update: reboot)",
             )
     forward = facts["ip_forward"]

@@ -22,6 +22,7 @@ from typing import Any
 from ansible_collections.hostplane.cluster.plugins.module_utils import _disks
 from ansible_collections.hostplane.cluster.plugins.module_utils._disks import DiskError, Found, run
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
+from ansible_collections.hostplane.cluster.plugins.module_utils._fstab import fstab_above, fstab_line, fstab_with
 from ansible_collections.hostplane.cluster.plugins.module_utils._hoststorage import Directory, Disk
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
@@ -29,8 +30,6 @@ FSTAB = "/etc/fstab"
 # One file for each disk that is just being formatted, named by the UUID that it gets.
 INTENTS = "/var/lib/hostplane/formatting"
 _NAMESPACE = uuid.UUID("5b1f2f0e-6d0c-4bde-9d63-4f6a1d0d6c0e")
-# A missing disk must not keep the host from starting; the kubelet must not start before its disks are looked for.
-OPTIONS = ("defaults", "nofail", "x-systemd.before=kubelet.service", "x-systemd.device-timeout=30s")
 
 
 def filesystem_uuid(disk: Disk, found: Found) -> str:
@@ -44,28 +43,6 @@ def filesystem_uuid(disk: Disk, found: Found) -> str:
         with contextlib.suppress(OSError), open("/etc/machine-id", encoding="utf-8") as handle:
             identity = f"{identity}/{handle.read().strip()}/{disk.device or found.path}"
     return str(uuid.uuid5(_NAMESPACE, f"{identity}/{disk.mount}"))
-
-
-def fstab_line(disk: Disk, fs_uuid: str) -> str:
-    options = ",".join([*OPTIONS, *(item for item in disk.options if item not in OPTIONS)])
-    return f"UUID={fs_uuid} {disk.mount} {disk.filesystem} {options} 0 {2 if disk.filesystem == 'ext4' else 0}"
-
-
-def fstab_with(text: str, disk: Disk, line: str, own: Sequence[str]) -> tuple[str, str]:
-    """The table with the line, and what stands in its way: an entry for the mount point that is of another device."""
-    lines, placed = [], False
-    for entry in text.splitlines():
-        fields = entry.split()
-        if not entry.lstrip().startswith("#") and len(fields) > 1 and fields[1].rstrip("/") == disk.mount:
-            if fields[0] not in own:
-                return text, entry.strip()
-            if placed:
-                continue
-            entry, placed = line, True
-        lines.append(entry)
-    if not placed:
-        lines.append(line)
-    return "".join(f"{entry}\n" for entry in lines), ""
 
 
 @dataclass
@@ -112,6 +89,8 @@ class HostStorage:
 
     def prepare(self) -> None:
         """Look at everything; nothing is changed. Problems are collected."""
+        with contextlib.suppress(FileNotFoundError), open(FSTAB, encoding="utf-8") as handle:
+            self.fstab_before = self.fstab_after = handle.read()
         if self._disks:
             self._prepare_disks()
         for directory in self._directories:
@@ -119,8 +98,6 @@ class HostStorage:
 
     def _prepare_disks(self) -> None:
         trees = _disks.list_disks()
-        with contextlib.suppress(FileNotFoundError), open(FSTAB, encoding="utf-8") as handle:
-            self.fstab_before = self.fstab_after = handle.read()
         chosen: dict[str, str] = {}
         for disk in self._disks:
             found, verdict = _disks.choose(disk, trees)
@@ -188,6 +165,12 @@ class HostStorage:
             self._add("storage_owner_unknown", f"{directory.path}: {exc.args[0]}.", "Use a name or number that exists.")
             return
         fresh = [plan.disk.mount for plan in self.plans if plan.action != "keep"]
+        device, point = fstab_above(self.fstab_before, directory.path)
+        if point and point not in [disk.mount for disk in self._disks] and not os.path.ismount(os.path.realpath(point)):
+            self._add("storage_disk_not_mounted", f"{directory.path} is to be on {device}, which {FSTAB} mounts at"
+                      f" {point}, and nothing is mounted there: volumes would fill the system's own disk.",
+                      f"See `systemctl status` and `mount {point}` for the reason, or remove the line.")  # fmt: skip
+            return
         try:
             info = os.stat(directory.path)
         except FileNotFoundError:

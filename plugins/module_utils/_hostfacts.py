@@ -55,6 +55,10 @@ FEATURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "vxlan": ("VXLAN", "", ("vxlan", "id", "1", "dstport", "4789")),
     "nf_conntrack": ("NF_CONNTRACK", "net/netfilter/nf_conntrack_max", ()),
     "nf_tables": ("NF_TABLES", "", ()),
+    "loop": ("BLK_DEV_LOOP", "", ()),
+    "ext4": ("EXT4_FS", "", ()),
+    "nfs": ("NFS_FS", "", ()),
+    "nfsv4": ("NFS_V4", "", ()),
 }
 
 

@@ -68,6 +68,10 @@ PROGRAMS: dict[str, dict[str, str]] = {
 # One of the two serves the CNI plugins; conntrack only helps people (kube-proxy needs it no more since 1.32).
 ALTERNATIVES = {"iptables": "nft", "nft": "iptables"}
 OPTIONAL_PROGRAMS = ("conntrack",)
+# What every node needs of its kernel, and what volumes need besides. Drivers bring mount.nfs, mkfs and the like in
+# their images; the kernel and its modules are the host's.
+FEATURES = ("overlay", "bridge", "br_netfilter", "veth", "vxlan", "nf_conntrack", "nf_tables")
+STORAGE_FEATURES = {"local_volume": ("loop", "ext4"), "nfs": ("nfs", "nfsv4")}
 INSTALL = {"debian": "apt install {0}", "rhel": "dnf install {0}"}
 MODULE_PACKAGES = {
     "debian": "linux-modules-extra-{0} (Ubuntu) or the full kernel image",

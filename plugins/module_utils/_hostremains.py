@@ -53,7 +53,7 @@ CHAINS = re.compile(r"(?:KUBE|FLANNEL|CNI-HOSTPORT|CNI-DN)-")
 
 
 class Item(t.NamedTuple):
-    """kind is unit, process, mount, netns, link, address, table, chain, path or port; name is an operator's word."""
+    """kind is unit, process, mount, loop, netns, link, address, table, chain, path or port; name is for operators."""
 
     kind: str
     name: str
@@ -69,6 +69,7 @@ class Scope(t.NamedTuple):
     cni_files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
 
 
 def run(*argv: str, stdin: str = "", timeout: float = 30) -> str:
@@ -145,6 +146,28 @@ def mounts(system: System) -> list[str]:
     return [mount.point for mount in table[::-1] if mount.point.startswith(below)] + self_binds(table, own)
 
 
+def loops(system: System, pools: t.Iterable[str]) -> dict[str, str]:
+    """Loop devices on volumes of the pools, with the name of the volume's file.
+
+    They are known by the file's inode: the path that the kernel shows is that of a container which may be gone.
+    """
+    images = {}
+    for pool in pools:
+        for path in system.glob(f"{pool}/*.img"):
+            info = os.stat(system.path(path))
+            images[f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}", info.st_ino] = path
+    if not images:
+        return {}
+    try:
+        shown = run("losetup", "--list", "--json", "--output", "NAME,BACK-MAJ:MIN,BACK-INO")
+        listed = json.loads(shown or "{}").get("loopdevices", [])
+    except ValueError:
+        listed = []
+    # Old versions write numbers as text.
+    found = {str(entry["name"]): (str(entry["back-maj:min"]).strip(), int(entry["back-ino"] or 0)) for entry in listed}
+    return {name: images[key] for name, key in sorted(found.items()) if key in images}
+
+
 def links(system: System) -> list[str]:
     names = [name for name in LINKS if system.exists(f"/sys/class/net/{name}")]
     # Ends of pods' veth pairs; others' are not on our bridge.
@@ -213,6 +236,7 @@ def survey(system: System, scope: Scope) -> list[Item]:
     if scope.owned:
         found += [Item("process", f"{name} ({pid})") for pid, name in sorted(processes(system).items())]
         found += [Item("mount", point) for point in mounts(system)]
+        found += [Item("loop", f"{name} of {path}") for name, path in loops(system, scope.pools).items()]
         found += [Item("netns", os.path.basename(path)) for path in system.glob("/run/netns/cni-*")]
         found += [Item("link", name) for name in links(system)]
         found += [Item("address", name) for name in addresses(system)]

@@ -126,6 +126,9 @@ def reset(system: System, scope: remains.Scope, timeout: float) -> list[remains.
         _kill(system, time.monotonic() + SETTLE_SECONDS)
         for point in remains.mounts(system):
             _umount(point)
+        # What is mounted elsewhere keeps its device until it is unmounted there; it is reported.
+        for name in remains.loops(system, scope.pools):
+            remains.run("losetup", "--detach", name)
         for path in system.glob("/run/netns/cni-*"):
             with contextlib.suppress(OSError):
                 os.unlink(system.path(path))

@@ -79,6 +79,13 @@ def drivers_not_registered(
     return lines
 
 
+def _waiting(status: dict[str, Any]) -> dict[str, str]:
+    """Why a container waits, with the last word of the one that ended before."""
+    waiting, ended = status["state"]["waiting"], status.get("lastState", {}).get("terminated") or {}
+    said = (ended.get("message") or "").strip().splitlines()[-1:]
+    return {"reason": waiting.get("reason", ""), "message": ": ".join([*filter(None, [waiting.get("message")]), *said])}
+
+
 def pods_waiting(pods: list[dict[str, Any]]) -> list[str]:
     """Why pods that should run don't, as the kubelet says it; one line for each pod that says something."""
     lines = []
@@ -87,7 +94,7 @@ def pods_waiting(pods: list[dict[str, Any]]) -> list[str]:
             *(pod.get("status", {}).get("initContainerStatuses") or []),
             *(pod.get("status", {}).get("containerStatuses") or []),
         ]
-        said = [state for state in (entry.get("state", {}).get("waiting") for entry in statuses) if state]
+        said = [_waiting(entry) for entry in statuses if entry.get("state", {}).get("waiting")]
         scheduled = condition(pod, "PodScheduled")
         if scheduled.get("status") == "False":
             said = [scheduled]

@@ -103,6 +103,12 @@ options:
     elements: str
     choices: [overlay, bridge, br_netfilter, veth, vxlan, nf_conntrack, nf_tables]
     default: [overlay, bridge, br_netfilter, veth, vxlan, nf_conntrack, nf_tables]
+  storage:
+    description: Kinds of volumes whose kernel features the cluster needs besides, such as V(nfs).
+    type: list
+    elements: str
+    choices: [local_volume, nfs]
+    default: []
   extra_ports:
     description: TCP ports that must be free besides kubeadm's list.
     type: list
@@ -210,7 +216,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostplane.cluster.plugins.module_utils import _hostcheck, _hostfacts, _hostmirror
+from ansible_collections.hostplane.cluster.plugins.module_utils import _hostcheck, _hostfacts, _hostmirror, _hostneeds
 
 
 def spec() -> dict[str, t.Any]:
@@ -244,9 +250,10 @@ def spec() -> dict[str, t.Any]:
         "features": {
             "type": "list",
             "elements": "str",
-            "choices": list(_hostfacts.FEATURES),
-            "default": list(_hostfacts.FEATURES),
+            "choices": list(_hostneeds.FEATURES),
+            "default": list(_hostneeds.FEATURES),
         },
+        "storage": {"type": "list", "elements": "str", "choices": list(_hostneeds.STORAGE_FEATURES), "default": []},
         "extra_ports": {"type": "list", "elements": "int", "default": []},
         "balancer_ports": {"type": "list", "elements": "int", "default": []},
         "cni_files": {"type": "list", "elements": "str", "default": ["10-flannel.conflist", "10-underlay.conflist"]},

@@ -16,6 +16,7 @@ description:
   - Stops and removes everything that creating the cluster made on the host (pods, units, mounts, links, nftables
     tables, iptables chains, data, configuration and programs) and then looks again. What is still there fails the task
     by name.
+  - Loop devices of node-local volumes are detached. The volumes themselves, files in O(pools), stay.
   - Data directories that are mount points or symbolic links are emptied, not removed. A directory with a foreign mount
     below is left alone and reported.
   - A host of another cluster, or of a cluster that was not made by this collection, is refused.
@@ -54,6 +55,11 @@ options:
     type: list
     elements: path
     default: []
+  pools:
+    description: Directories of node-local volumes. They stay, with all that is in them, unless O(paths) names them too.
+    type: list
+    elements: path
+    default: [/var/lib/hostplane-storage/volumes]
   node:
     description: Whether the host carries a node. With V(false) only O(units), O(paths) and settings files are removed.
     type: bool
@@ -113,6 +119,7 @@ def main() -> None:
             },
             "units": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},
+            "pools": {"type": "list", "elements": "path", "default": ["/var/lib/hostplane-storage/volumes"]},
             "node": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -128,6 +135,7 @@ def main() -> None:
         cni_files=tuple(options["cni_files"]),
         units=tuple(options["units"]),
         paths=tuple(options["paths"]),
+        pools=tuple(options["pools"]),
     )
     before = _hostremains.survey(system, scope)
     left = [] if module.check_mode else _hostreset.reset(system, scope, options["timeout"])

@@ -51,6 +51,7 @@ class Driver:
         return (self.folder / "log").read_text()
 
     def start(self) -> None:
+        self.pool.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "hostplane_local", "serve", "--reserve-percent=1", f"--pool={self.pool}"]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(

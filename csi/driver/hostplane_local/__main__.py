@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from . import DRIVER, VERSION, report, server
+from .errors import VolumeError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,20 +48,24 @@ def main(argv: list[str] | None = None) -> int:
         return 1 if found["orphans"] else 0
     if not options.node:
         parser().error("--node or $NODE_NAME is needed")
-    server.main(
-        server.Settings(
-            node=options.node,
-            pool=options.pool,
-            endpoint=options.endpoint,
-            registration=options.registration,
-            kubelet_endpoint=options.kubelet_endpoint,
-            kubelet=options.kubelet,
-            reserve_percent=options.reserve_percent,
-            limit=options.limit,
-            most_volumes=options.max_volumes,
-            metrics_port=options.metrics_port,
-        )
+    settings = server.Settings(
+        node=options.node,
+        pool=options.pool,
+        endpoint=options.endpoint,
+        registration=options.registration,
+        kubelet_endpoint=options.kubelet_endpoint,
+        kubelet=options.kubelet,
+        reserve_percent=options.reserve_percent,
+        limit=options.limit,
+        most_volumes=options.max_volumes,
+        metrics_port=options.metrics_port,
     )
+    try:
+        server.main(settings)
+    except VolumeError as exc:
+        # The last line of the log is what `kubectl describe` and csi_ready show.
+        logging.getLogger(__name__).error("%s", exc)
+        return 1
     return 0
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import grpc
 
-from . import DRIVER, metrics
+from . import DRIVER, metrics, whereabouts
 from .controller import Controller
 from .engine import Engine
 from .host import Host
@@ -101,7 +101,7 @@ def listen(path: str, *handlers: grpc.GenericRpcHandler) -> grpc.Server:
 
 
 def make_pool(settings: Settings) -> Pool:
-    settings.pool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    whereabouts.check(settings.pool, settings.endpoint.parent / "pool.json")
     os.chmod(settings.pool, 0o700)
     reserve = settings.reserve_percent
     if reserve < 0:

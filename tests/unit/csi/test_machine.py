@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from hostplane_local import machine
 from hostplane_local.engine import Engine
-from hostplane_local.errors import Exists, Full, InUse, NotFound, VolumeError
+from hostplane_local.errors import Exists, Full, InUse, NotFound, OutOfRange, VolumeError
 from hostplane_local.host import Place
 from hostplane_local.machine import Step, World
 from hostplane_local.record import BLOCK, DELETING, EPHEMERAL, READY, SNAPSHOT, VOLUME, Record
@@ -88,8 +88,14 @@ class FakeHost:
         source = self.node.records.get(wanted.source.partition("/")[2])
         if wanted.source and (source is None or source.state != READY):
             raise NotFound("source")
+        if source:
+            # A snapshot is as large as its source is by now, and a copy is never smaller.
+            size = source.size if wanted.kind == SNAPSHOT else wanted.size
+            if size < source.size:
+                raise OutOfRange("grown")
+            wanted = dataclasses.replace(wanted, size=size, formatted=source.formatted, fs_size=source.fs_size)
         self.take(wanted.size)
-        self.write(wanted, formatted=bool(source and source.formatted), fs_size=source.fs_size if source else 0)
+        self.write(wanted)
 
     def fill(self, key: str, record: Record, wanted: Record) -> None:
         self.node.parts.add(key)

@@ -108,12 +108,13 @@ def test_another_default_and_a_disk(
     }
     own = f"{{{{ {node} if inventory_hostname == 'worker1' else {{}} }}}}"
     log = run_create(cluster_storage=storage, node_storage=own)
-    assert re.findall(r"(\w+) +: .*changed=([1-9])", log) == [("cp1", "1"), ("worker1", "1")]
+    assert re.findall(r"(\w+) +: .*changed=([1-9])", log) == [("cp1", "1"), ("worker1", "1")], log
     assert defaults(classes) == ["kept"]
     worker = hosts["worker1"]
     assert worker.mount_point("/srv/volumes").filesystem == "ext4" and worker.file("/srv/volumes/pool").mode == 0o700
     assert "nofail" in worker.check_output("grep /srv/volumes /etc/fstab")
-    assert re.findall(r"changed=[1-9]", run_create(cluster_storage=storage, node_storage=own)) == []
+    log = run_create(cluster_storage=storage, node_storage=own)
+    assert re.findall(r"changed=[1-9]", log) == [], log
     volumes.claim("data")
     volumes.pod("user", "data")
     assert volumes.volume_of("data").spec.persistent_volume_reclaim_policy == "Retain"
@@ -131,5 +132,6 @@ def test_another_default_and_a_disk(
         "the volume is gone",
         lambda: name not in [item.metadata.name for item in volumes.api.list_persistent_volume().items],
     )
-    assert re.findall(r"(\w+) +: .*changed=([1-9])", run_create()) == [("cp1", "1")]
+    log = run_create()
+    assert re.findall(r"(\w+) +: .*changed=([1-9])", log) == [("cp1", "1")], log
     assert [item.metadata.name for item in classes.list_storage_class().items] == NAMES

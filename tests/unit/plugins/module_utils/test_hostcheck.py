@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 FEATURES = ["overlay", "bridge", "br_netfilter", "veth", "vxlan", "nf_conntrack", "nf_tables"]
+OF_VOLUMES = ["loop", "ext4", "nfs", "nfsv4"]
 HEALTHY: dict[str, t.Any] = {
     "os": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)", "family": "debian"},
     "kernel": "6.12.41+deb13-amd64",
-    "features": {name: {"state": "present", "detail": "built in"} for name in FEATURES},
+    "features": {name: {"state": "present", "detail": "built in"} for name in FEATURES + OF_VOLUMES},
     "arch": "amd64",
     "cpus": 4,
     "memory_mb": 8000,
@@ -53,6 +54,7 @@ OPTIONS: dict[str, t.Any] = {
     "min_disk_gb": 0,
     "min_kernel": "5.10",
     "features": FEATURES,
+    "storage": [],
     "extra_ports": [],
     "cni_files": ["10-flannel.conflist"],
 }
@@ -111,6 +113,21 @@ def test_healthy_host_has_no_findings() -> None:
 )
 def test_each_fault_is_found_and_nothing_else(change: dict[str, t.Any], expected: str) -> None:
     assert codes(change) == [expected]
+
+
+def test_a_kernel_without_what_volumes_need_is_found_only_when_they_are_wanted() -> None:
+    change = {f"features.{name}": {"state": "missing", "detail": ""} for name in ("nfs", "nfsv4", "loop")}
+    assert codes(change) == []
+    assert codes(change, storage=["nfs"]) == ["KernelFeature-nfs", "KernelFeature-nfsv4"]
+    assert codes(change, storage=["local_volume"]) == ["KernelFeature-loop"]
+    assert codes(change, storage=["local_volume", "nfs"], ignore=[]) == [
+        "KernelFeature-loop", "KernelFeature-nfs", "KernelFeature-nfsv4",
+    ]  # fmt: skip
+    assert codes(change, storage=["local_volume", "nfs"], role="mirror") == []
+    facts = copy.deepcopy(HEALTHY)
+    facts["features"]["nfs"] = {"state": "disabled", "detail": "/etc/modprobe.d/cis.conf"}
+    (found,) = _hostcheck.check({**OPTIONS, "storage": ["nfs"]}, facts)
+    assert "volumes of nfs" in found["message"] and "/etc/modprobe.d/cis.conf" in found["remedy"]
 
 
 def test_all_findings_at_once() -> None:

@@ -39,9 +39,11 @@ def test_proofs_of_a_kernel_feature(host: System) -> None:
     put(
         host,
         f"/lib/modules/{RELEASE}/modules.dep",
-        "kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz\nkernel/drivers/net/vxlan/vxlan.ko:\n",
+        "kernel/net/bridge/br_netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz\nkernel/drivers/net/vxlan/vxlan.ko:\n"
+        "kernel/fs/nfs/nfs.ko.zst: kernel/net/sunrpc/sunrpc.ko.zst\n",
     )
     put(host, "/sys/module/veth/initstate")
+    put(host, "/sys/module/loop/parameters/max_loop")
     put(host, "/etc/modprobe.d/cis.conf", "# hardening\ninstall vxlan /bin/false\n")
     put(host, "/boot/config-" + RELEASE, "CONFIG_NF_CONNTRACK=m\n# CONFIG_BRIDGE is not set\n")
     states = {name: _hostfacts.feature(host, name, never) for name in _hostfacts.FEATURES}
@@ -53,6 +55,10 @@ def test_proofs_of_a_kernel_feature(host: System) -> None:
         "vxlan": "disabled",
         "nf_conntrack": "missing",
         "bridge": "missing",
+        "loop": "present",
+        "ext4": "present",
+        "nfs": "loadable",
+        "nfsv4": "missing",
     }
     assert states["vxlan"]["detail"] == "/etc/modprobe.d/cis.conf"
     assert "not installed" in states["nf_conntrack"]["detail"]

@@ -139,6 +139,47 @@ def test_nothing_below_a_mount_is_deleted_but_it_is_reported(node: System) -> No
     assert node.read("/var/lib/kubelet/pods/1/volumes/nfs/data") == "precious"
 
 
+def listed(node: System, entries: dict[str, str], text: bool = False) -> str:
+    """What losetup says: devices on files of the host."""
+    found = []
+    for name, path in entries.items():
+        info = os.stat(node.path(path))
+        number = str(info.st_ino) if text else info.st_ino
+        found.append(
+            {"name": name, "back-maj:min": f" {os.major(info.st_dev)}:{os.minor(info.st_dev)}", "back-ino": number}
+        )
+    return json.dumps({"loopdevices": found})
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_volumes_are_let_go_and_keep_their_data(
+    node: System, ran: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch, text: bool
+) -> None:
+    root, pool = Path(node.root), "/srv/volumes/pool"
+    put(root, f"{pool}/pvc-1.img", "precious")
+    put(root, f"{pool}/pvc-1.json", "{}")
+    put(root, "/srv/others/pvc-1.img", "of another node on this kernel")
+    attached = {"/dev/loop1": f"{pool}/pvc-1.img", "/dev/loop2": "/srv/others/pvc-1.img"}
+    plain = _hostremains.run
+
+    def run(*argv: str, stdin: str = "", timeout: float = 0) -> str:
+        plain(*argv)
+        if argv[:2] == ("losetup", "--detach"):
+            del attached[argv[2]]
+        return listed(node, attached, text) if argv[:2] == ("losetup", "--list") else ""
+
+    monkeypatch.setattr(_hostremains, "run", run)
+    scope = SCOPE._replace(pools=(pool, "/srv/none"))
+    assert f"loop /dev/loop1 of {pool}/pvc-1.img" in [str(item) for item in _hostremains.survey(node, scope)]
+    assert _hostreset.reset(node, scope, 1) == []
+    assert list(attached) == ["/dev/loop2"]
+    assert node.read(f"{pool}/pvc-1.img") == "precious" and node.exists(f"{pool}/pvc-1.json")
+    # A device that somebody still uses is named; data goes only when its path is named too.
+    attached["/dev/loop1"] = f"{pool}/pvc-1.img"
+    assert [item.kind for item in _hostremains.survey(node, scope)] == ["loop"]
+    assert _hostreset.reset(node, scope._replace(paths=(pool,)), 1) == [] and not node.exists(pool)
+
+
 def test_what_is_not_owned_is_not_even_looked_at(node: System) -> None:
     before = files(node)
     names = [str(item) for item in _hostremains.survey(node, Scope(owned=False, paths=("/etc/cni",)))]

@@ -96,6 +96,8 @@ def test_pods_say_what_they_wait_for() -> None:
     assert _ready.pods_waiting([pod({"containerStatuses": [running, waiting]}, nodeName="n")]) == [
         "pod ns/p on n: ImagePullBackOff: not found"
     ]
+    crashing = {**waiting, "lastState": {"terminated": {"message": "starts\nno disk\n"}}}
+    assert _ready.pods_waiting([pod({"containerStatuses": [crashing]}, nodeName="n")])[0].endswith("not found: no disk")
     assert _ready.pods_waiting([pod({"initContainerStatuses": [waiting]}, nodeName="n")]) != []
     assert _ready.pods_waiting([pod({"conditions": [unscheduled]})]) == [
         "pod ns/p on no node: Unschedulable: 0/1 nodes"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -176,18 +177,6 @@ def test_the_uuid_is_the_disks() -> None:
     assert first != _hostdisks.filesystem_uuid(disk(), found("OLD1"))
 
 
-def test_fstab() -> None:
-    text = "# /srv/volumes\nUUID=1 / ext4 defaults 0 1\n"
-    line = _hostdisks.fstab_line(disk(options=("noatime",)), "2")
-    assert line.startswith("UUID=2 /srv/volumes ext4 defaults,nofail,") and line.endswith(",noatime 0 2")
-    added, foreign = _hostdisks.fstab_with(text, disk(), line, ["UUID=2"])
-    assert (added, foreign) == (text + line + "\n", "")
-    assert _hostdisks.fstab_with(added, disk(), line, ["UUID=2"]) == (added, "")
-    changed, foreign = _hostdisks.fstab_with(added, disk(), "new", ["UUID=2"])
-    assert (changed, foreign) == (text + "new\n", "")
-    assert _hostdisks.fstab_with(added, disk(), line, ["UUID=3"]) == (added, line)
-
-
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place for mounts, /etc/fstab and the notes of unfinished work."""
@@ -222,6 +211,24 @@ def test_directories(run_module: Run, place: Path) -> None:
         "storage_directory_unusable",
         "storage_owner_unknown",
     ]
+
+
+def test_a_pool_is_not_made_below_a_disk_that_is_not_there(run_module: Run, place: Path) -> None:
+    mine = {"owner": str(os.getuid()), "group": str(os.getgid())}
+    (place / "fstab").write_text(f"UUID=1 {place}/disk ext4 nofail 0 2\n")
+    wanted = [{"path": f"{place}/disk/pool", **mine}, {"path": f"{place}/other", **mine}]
+    result = run_module(host_storage, directories=wanted, host="n1")
+    (problem,) = result["problems"]
+    assert problem["code"] == "storage_disk_not_mounted" and "UUID=1" in problem["message"]
+    assert not (place / "disk").exists() and not (place / "other").exists()
+    # Nor is one used that somebody made there.
+    (place / "disk/pool").mkdir(parents=True)
+    assert [item["code"] for item in run_module(host_storage, directories=wanted)["problems"]] == [problem["code"]]
+    # A disk that is listed and missing is named once.
+    disks = [{"device": f"{place}/link1", "mount": f"{place}/disk"}]
+    if shutil.which("lsblk"):
+        found = run_module(host_storage, directories=wanted, disks=disks)["problems"]
+        assert [item["code"] for item in found] == ["storage_disk_missing"]
 
 
 def loops_can_be_had() -> bool:
