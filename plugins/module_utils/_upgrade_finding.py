@@ -68,7 +68,8 @@ def settle(findings: Iterable[Finding], accepted: Iterable[str]) -> tuple[list[F
     """Separate what stands from what the operator has accepted by its code, in any case."""
     codes = {code.lower() for code in accepted} - NEVER_ACCEPTED
     ordered = sort_findings(findings)
-    return [item for item in ordered if item.code not in codes], [item for item in ordered if item.code in codes]
+    passed = [item for item in ordered if item.code.lower() in codes]
+    return [item for item in ordered if item not in passed], passed
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:

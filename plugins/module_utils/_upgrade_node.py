@@ -140,6 +140,11 @@ def complaint() -> str:
     )
 
 
+def whole_complaint() -> str:
+    """The same once the kubelet may be another, which starts static pods anew."""
+    return _static_pods.complaint() or complaint()
+
+
 def endpoint_complaint() -> str:
     """What is wrong with the API as this host's kubelet reaches it; empty when it is ready."""
     try:
@@ -238,7 +243,7 @@ def without(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def settle(seconds: int) -> str:
     """Wait for a control plane to be well; returns what it is not by then."""
-    return host.wait_for(complaint, seconds) if control_plane() else ""
+    return host.wait_for(whole_complaint, seconds) if control_plane() else ""
 
 
 def finished(marker: Marker, version: str) -> Marker:
@@ -254,7 +259,7 @@ def finish(marker: Marker, version: str, seconds: int) -> bool:
     done = finished(marker, version)
     if done == marker:
         return False
-    left = host.wait_for(lambda: _static_pods.complaint() or complaint(), seconds) if control_plane() else ""
+    left = settle(seconds)
     if left:
         raise KubeadmError(f"with the new kubelet this control plane is not well: {left}")
     write_marker(done)

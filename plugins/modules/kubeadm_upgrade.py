@@ -33,8 +33,8 @@ options:
   state:
     description:
       - V(upgraded) runs kubeadm where it is due, V(finished) says that all of the host has the version.
-      - V(quiet) changes nothing. It waits for a kubeadm that a killed run has left at work, and then for the control
-        plane to be well, which is not an error when it isn't within O(timeout).
+      - V(quiet) changes nothing. It waits for a kubeadm that a killed run has left at work, and on a control plane
+        between two versions also until that is well, which is not an error when it isn't within O(timeout).
     type: str
     choices: [upgraded, finished, quiet]
     default: upgraded
@@ -124,6 +124,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._renewal_host im
 
 def run(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
     """Look, and upgrade or finish; without a lock only tell what would happen."""
+    if params["state"] == "quiet":
+        return _wait(params, lock)
     marker = read_marker()
     refuse_foreign(marker, params["cluster"])
     if not marker.verb_done():
@@ -131,7 +133,16 @@ def run(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
             "this host is not a full member of the cluster; finish that with the playbook create or scale"
         )
     due = _upgrade.look(marker, params["version"], params["images"])
-    result: dict[str, Any] = {
+    result = _result(due)
+    if params["state"] == "finished":
+        result["changed"] = _finish(marker, params, lock)
+    elif due.needed and lock is not None:
+        result["way"] = _upgrade.upgrade(marker, due, params, lock)
+    return result
+
+
+def _result(due: _upgrade.Due) -> dict[str, Any]:
+    return {
         "changed": due.needed,
         "due": due.needed,
         "before": due.before,
@@ -139,15 +150,18 @@ def run(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
         "components": list(due.components),
         "way": "",
     }
-    if params["state"] == "quiet":
-        result["changed"] = False
-        if lock is not None:
-            _upgrade.settle(params["timeout"])
-    elif params["state"] == "finished":
-        result["changed"] = _finish(marker, params, lock)
-    elif due.needed and lock is not None:
-        result["way"] = _upgrade.upgrade(marker, due, params, lock)
-    return result
+
+
+def _wait(params: dict[str, Any], lock: int | None) -> dict[str, Any]:
+    try:
+        marker = read_marker()
+    except KubeadmError:
+        # Whoever waits looks at the host next, and finds that as well as what else is wrong.
+        marker = Marker()
+    due = _upgrade.look(marker, params["version"], params["images"])
+    if lock is not None and due.resumed:
+        _upgrade.settle(params["timeout"])
+    return {**_result(due), "changed": False}
 
 
 def _finish(marker: Marker, params: dict[str, Any], lock: int | None) -> bool:

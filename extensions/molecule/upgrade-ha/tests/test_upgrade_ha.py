@@ -10,6 +10,8 @@ import json
 import os
 import re
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ TREE = Path(__file__).parents[4]
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 NEW = "1.36.3"
 LONGEST_GAP = 4.0
+PKI = "/etc/kubernetes/pki/etcd"
 
 
-def upgrade() -> str:
+def upgrade(code: int = 0) -> str:
     """Run the playbook to its end; returns its log."""
     command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(TREE / "playbooks/upgrade.yml")]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
@@ -31,8 +34,47 @@ def upgrade() -> str:
     done = subprocess.run(
         [*command, "-e", settings], cwd=TREE, env=environment, text=True, capture_output=True, check=False
     )
-    assert done.returncode == 0, done.stdout[-6000:]
+    assert done.returncode == code, done.stdout[-6000:]
     return done.stdout
+
+
+def etcd_runs(host: Any) -> bool:
+    """Whether a control plane's own etcd is well."""
+    asked = host.run(
+        f"curl -sf --cacert {PKI}/ca.crt --cert {PKI}/healthcheck-client.crt --key {PKI}/healthcheck-client.key"
+        " https://127.0.0.1:2379/health"
+    )
+    return asked.rc == 0 and json.loads(asked.stdout)["health"] == "true"
+
+
+def all_ready(api: client.CoreV1Api) -> bool:
+    return all(
+        any(entry.type == "Ready" and entry.status == "True" for entry in node.status.conditions)
+        for node in api.list_node().items
+    )
+
+
+def seconds_until(true: Callable[[], bool], limit: float = 120) -> None:
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end, "it does not happen"
+        time.sleep(0.5)
+
+
+def test_a_member_of_etcd_that_is_down_stops_it_before_any_change(hosts: dict[str, Any], api: client.CoreV1Api) -> None:
+    manifest, kept = "/etc/kubernetes/manifests/etcd.yaml", "/root/etcd.yaml"
+    hosts["cp3"].check_output(f"mv {manifest} {kept}")
+    try:
+        seconds_until(lambda: not etcd_runs(hosts["cp3"]))
+        log = upgrade(code=2)
+    finally:
+        hosts["cp3"].check_output(f"mv {kept} {manifest}")
+    failed = re.search(r"^fatal: \[[^\]]+\]: FAILED! => (\{.*\})$", log, re.M)
+    assert failed, log[-6000:]
+    found = {(item["code"], item["host"], item["severity"]) for item in json.loads(failed[1])["findings"]}
+    assert {("etcd_silent", "cp3", "error"), ("etcd_unhealthy", "cp3", "error")} <= found
+    assert re.findall(r"changed=[1-9]", log) == []
+    seconds_until(lambda: etcd_runs(hosts["cp3"]) and all_ready(api))
 
 
 def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.CoreV1Api) -> None:
@@ -49,11 +91,5 @@ def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.Co
 
 
 def test_etcd_is_whole_and_again_changes_nothing(hosts: dict[str, Any]) -> None:
-    pki = "/etc/kubernetes/pki/etcd"
-    for name in ("cp1", "cp2", "cp3"):
-        health = hosts[name].check_output(
-            f"curl -s --cacert {pki}/ca.crt --cert {pki}/healthcheck-client.crt --key {pki}/healthcheck-client.key"
-            " https://127.0.0.1:2379/health"
-        )
-        assert json.loads(health)["health"] == "true"
+    assert all(etcd_runs(hosts[name]) for name in ("cp1", "cp2", "cp3"))
     assert re.findall(r"changed=[1-9]", upgrade()) == []

@@ -37,9 +37,9 @@ def seconds_until(true: Callable[[], Any], limit: float = 60) -> None:
         time.sleep(0.3)
 
 
-def run_check(*arguments: str, **variables: Any) -> tuple[str, list[Finding]]:
-    """Run the playbook; what it said, and its findings when it failed because of them."""
-    command = ["ansible-playbook", "-i", str(INVENTORY), *arguments, str(TOP / "playbooks/upgrade_check.yml")]
+def run_check(*arguments: str, playbook: str = "upgrade_check", **variables: Any) -> tuple[str, list[Finding]]:
+    """Run a playbook; what it said, and its findings when it failed because of them."""
+    command = ["ansible-playbook", "-i", str(INVENTORY), *arguments, str(TOP / f"playbooks/{playbook}.yml")]
     extra = json.dumps({"cluster_kubernetes_version": TARGET, **variables})
     done = subprocess.run([*command, "-e", extra], capture_output=True, text=True, check=False, env=PLAIN)
     failed = re.search(r"^fatal: \[[^\]]+\]: FAILED! => (\{.*\})$", done.stdout, re.M)
@@ -103,14 +103,23 @@ def webhook(name: str) -> dict[str, Any]:
     }
 
 
-def old_pod(component: str, version: str) -> dict[str, Any]:
+def old_pod(component: str, version: str, *flags: str) -> dict[str, Any]:
     """What a component of an older version looks like to the API; it is on a node that no kubelet serves."""
     image = f"registry.k8s.io/{component}:{version}"
+    container = {"name": component, "image": image, "command": [component, *flags]}
+    meta: dict[str, Any] = {
+        "name": f"{component}-ghost",
+        "namespace": "kube-system",
+        "labels": {"component": component},
+    }
+    if flags:
+        # Only of the kubelet's own pods the command line is that of a control plane.
+        meta["annotations"] = {"kubernetes.io/config.mirror": "ghost"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": f"{component}-ghost", "namespace": "kube-system", "labels": {"component": component}},
-        "spec": {"nodeName": "ghost", "containers": [{"name": component, "image": image}]},
+        "metadata": meta,
+        "spec": {"nodeName": "ghost", "containers": [container]},
     }
 
 
@@ -193,6 +202,13 @@ def on(host: Any, undo: contextlib.ExitStack, do: str, back: str) -> None:
     host.check_output(do)
 
 
+def pretend(host: Any, undo: contextlib.ExitStack, program: str, version: str) -> None:
+    """Let a program tell another version; what runs of it goes on."""
+    path = f"/usr/local/bin/{program}"
+    on(host, undo, f"mv {path} {path}.kept", f"mv {path}.kept {path}")
+    host.check_output(f"printf '#!/bin/sh\\necho {version}\\n' > {path}; chmod 755 {path}")
+
+
 def request() -> str:
     """A certificate request that no controller decides on."""
     make = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -210,9 +226,7 @@ def provoke_on_hosts(plane: Any, worker: Any, undo: contextlib.ExitStack) -> Non
     )
     flags = "/etc/default/kubelet"
     on(worker, undo, f"echo KUBELET_EXTRA_ARGS=--pod-infra-container-image=x > {flags}", f"rm {flags}")
-    kubectl = "/usr/local/bin/kubectl"
-    on(worker, undo, f"mv {kubectl} {kubectl}.kept", f"mv {kubectl}.kept {kubectl}")
-    worker.check_output(f"printf '#!/bin/sh\\necho Client Version: v1.33.0\\n' > {kubectl}; chmod 755 {kubectl}")
+    pretend(worker, undo, "kubectl", "Client Version: v1.33.0")
     admin = "/etc/kubernetes/admin.conf"
     on(plane, undo, f"mv {admin} {admin}.kept", f"mv {admin}.kept {admin}")
     on(plane, undo, "mkdir /etc/kubernetes/pki/next", "rmdir /etc/kubernetes/pki/next")
@@ -245,6 +259,7 @@ def provoke_in_api(cluster: Cluster, worker: str) -> None:
     cluster.core.patch_node_status("ghost", {"status": {"nodeInfo": {**BLANK, "kubeletVersion": "v1.32.9"}}})
     cluster.make(old_pod("kube-proxy", "v1.32.9"))
     cluster.make(old_pod("kube-scheduler", "v1.34.0"))
+    cluster.make(old_pod("etcd", "3.6.8-0", "--quota-backend-bytes=1048576"))
     cluster.change_config("kubelet-config", "kubelet", {"featureGates": {"KubeletPSI": False}})
     gate = {"name": "feature-gates", "value": "StructuredAuthorizationConfiguration=true"}
     extra = {"extraArgs": [{"name": "cloud-provider", "value": "x"}, gate]}
@@ -280,7 +295,7 @@ def first(inventory: dict[str, Any], hosts: dict[str, Any]) -> dict[str, Any]:
 def provoked(
     inventory: dict[str, Any], first: dict[str, Any], kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Finding]]:
-    """The findings of one run while everything is wrong at once."""
+    """The findings with which an upgrade ends before it changes anything, while everything is wrong at once."""
     with contextlib.ExitStack() as undo:
         cluster = Cluster(kubeconfig, undo)
 
@@ -293,7 +308,9 @@ def provoked(
         address = inventory["vars"]["lab_network"].replace(".0/24", ".99")
         absent = tmp_path_factory.mktemp("inventory") / "absent.yml"
         absent.write_text(yaml.safe_dump({"worker": {"hosts": {"absent": {"ansible_host": address}}}}))
-        yield run_check("-i", str(absent), upgrade_certificate_days=400)[1]
+        said, findings = run_check("-i", str(absent), playbook="upgrade", upgrade_certificate_days=400)
+        assert re.findall(r"changed=[1-9]", said) == []
+        yield findings
 
 
 def test_nothing_speaks_against_the_upgrade_of_a_good_cluster() -> None:
@@ -311,6 +328,7 @@ def test_nothing_speaks_against_the_upgrade_of_a_good_cluster() -> None:
         ("certificate_expires", "warning", "apiserver ("),
         ("csr_pending", "warning", NAMESPACE),
         ("disk_space", "error", "/var/lib/hostplane"),
+        ("etcd_size", "error", "of the 1 MiB allowed on cp1"),
         ("flag_removed", "error", "--pod-infra-container-image"),
         ("flag_removed", "error", "--cloud-provider"),
         ("gate_locked", "error", "ImageVolume"),
@@ -361,13 +379,13 @@ def options(inventory: dict[str, Any], first: dict[str, Any], kubeconfig: Path) 
     groups, roles = inventory["groups"], ("control_plane", "worker")
     hosts = {name: {"name": name, "role": role, "arch": "amd64"} for role in roles for name in groups[role]}
     command = ["ansible", "-i", str(INVENTORY), ":".join(roles), "-o", "-m", "hostplane.cluster.upgrade_facts"]
-    set_alarm(first["control_plane"], "ACTIVATE")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(set_alarm, first["control_plane"], "DEACTIVATE")
+        set_alarm(first["control_plane"], "ACTIVATE")
+        pretend(first["worker"], undo, "containerd", "containerd github.com/containerd/containerd v1.7.28 x")
         said = subprocess.run(
             [*command, "-a", "host={{ inventory_hostname }}"], capture_output=True, text=True, check=True, env=PLAIN
         ).stdout
-    finally:
-        set_alarm(first["control_plane"], "DEACTIVATE")
     facts = [json.loads(line.partition(" => ")[2])["facts"] for line in said.splitlines() if " => " in line]
     facts.sort(key=lambda entry: (not entry["control_plane"], entry["host"]))
     assert [entry["host"] for entry in facts] == list(hosts)
@@ -397,12 +415,13 @@ def test_minors_are_not_skipped_whatever_is_accepted(
     provoked: list[Finding], options: dict[str, Any], mirror: dict[str, Any]
 ) -> None:
     asked = {"removed_release": "1.37", "group": "networking.k8s.io", "version": "v1beta1", "resource": "ipaddresses"}
-    more = {"programs": {"containerd": "1.7.28"}, "deprecated_requests": {"found": [asked], "error": ""}}
-    facts = [{**entry, **more} for entry in options["facts"]]
-    wrong = {"version": "1.37.0", "facts": facts, "mirror": mirror, "images": IMAGES, "files": FILES}
+    facts = [{**entry, "deprecated_requests": {"found": [asked], "error": ""}} for entry in options["facts"]]
+    # A release whose etcd is not the next one after what runs here.
+    images = {**IMAGES, "etcd": "registry.k8s.io/etcd:3.8.0-0"}
+    wrong = {"version": "1.37.0", "facts": facts, "mirror": mirror, "images": images, "files": FILES}
     result = run_module(**{**options, **wrong}, accept=["version_skipped", "pdb_blocks"])
     assert {"version_skipped", "api_removed", "api_removed_requested", "containerd_old"} <= codes(result)
-    assert {"mirror_image_missing", "mirror_file_missing", "etcd_alarm"} <= codes(result)
+    assert {"mirror_image_missing", "mirror_file_missing", "etcd_alarm", "etcd_version"} <= codes(result)
     assert {item["code"] for item in result["accepted"]} == {"pdb_blocks"}
 
 

@@ -35,6 +35,8 @@ def test_findings_are_accepted_by_code_in_any_case() -> None:
     stand, accepted = settle(FINDINGS, ["B", "unknown"])
     assert [item.code for item in stand] == ["a"]
     assert len(accepted) == 3
+    planned = error("UpgradeUnfinished", "m", "r")
+    assert settle([planned], ["UpgradeUnfinished"]) == ([], [planned])
 
 
 def test_what_would_lose_the_cluster_can_not_be_accepted() -> None:

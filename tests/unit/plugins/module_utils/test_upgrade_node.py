@@ -213,3 +213,8 @@ def test_waiting_tells_what_is_not_well(place: Any) -> None:
     assert upgrade.settle(5) == ""
     place.complaints = ["etcd is ill"] * 100
     assert upgrade.settle(1) == "etcd is ill"
+
+
+def test_waiting_ends_with_the_kubelets_own_static_pods(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upgrade._static_pods, "complaint", lambda: "the kubelet has not started etcd yet")
+    assert upgrade.settle(1) == "the kubelet has not started etcd yet"

@@ -73,3 +73,23 @@ def test_waiting_changes_nothing(run_module: Run, worker: Any) -> None:
     result = run_module(kubeadm_upgrade, diff=True, state="quiet", **OPTIONS)
     assert (result["changed"], result["due"], worker.calls()) == (False, True, [])
     assert "diff" not in result and settings(worker) == {"version": "1.35.4"}
+
+
+@pytest.mark.parametrize(("extra", "check", "waits"), [({}, False, 0), ({"upgrading_to": "1.36.3"}, False, 1),
+                                                       ({"upgrading_to": "1.36.3"}, True, 0)])  # fmt: skip
+def test_only_a_host_between_two_versions_is_waited_for(
+    run_module: Run, worker: Any, monkeypatch: pytest.MonkeyPatch, extra: dict[str, str], check: bool, waits: int
+) -> None:
+    waited: list[int] = []
+    monkeypatch.setattr(_upgrade_node, "settle", waited.append)
+    marker = {"cluster": "shop", "phase": "init-done", "settings": {"version": "1.35.4", **extra}}
+    worker.put("hostplane.json", json.dumps(marker))
+    assert not run_module(kubeadm_upgrade, check=check, state="quiet", timeout=7, **OPTIONS)["changed"]
+    assert waited == [7] * waits
+
+
+@pytest.mark.parametrize("marker", ["", "{", '{"cluster": "bank", "phase": "join-done"}'])
+def test_waiting_leaves_it_to_others_to_tell_what_is_wrong(run_module: Run, worker: Any, marker: str) -> None:
+    worker.put("hostplane.json", marker)
+    result = run_module(kubeadm_upgrade, state="quiet", **OPTIONS)
+    assert not result.get("failed") and not result["changed"]
