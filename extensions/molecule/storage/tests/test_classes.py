@@ -71,7 +71,9 @@ def test_local_path(volumes: Volumes, hosts: dict[str, Any], classes: client.Sto
     assert not hosts["worker1"].file(path).exists
 
 
-def test_what_is_wrong_comes_together_and_before_any_change(classes: client.StorageV1Api, disk: str) -> None:
+def test_what_is_wrong_comes_together_and_before_any_change(
+    classes: client.StorageV1Api, hosts: dict[str, Any], disk: str
+) -> None:
     before = [item.metadata.resource_version for item in classes.list_storage_class().items]
     wrong = {
         **STORAGE,
@@ -81,15 +83,29 @@ def test_what_is_wrong_comes_together_and_before_any_change(classes: client.Stor
             {"name": "local-path", "provisioner": "local_path", "reclaimPolicy": "Retain"},
         ],
     }
-    log = run_create(
-        fails=True, cluster_storage=wrong, node_storage={"disks": [{"device": LINK, "mount": "/srv/volumes"}]}
-    )
+    worker = hosts["worker1"]
+    worker.check_output("echo 'UUID=1 /srv/gone ext4 nofail 0 2' >> /etc/fstab")
+    try:
+        log = run_create(
+            fails=True,
+            cluster_storage=wrong,
+            node_storage={
+                "disks": [{"device": LINK, "mount": "/srv/volumes"}],
+                "directories": ["/srv/gone/pool"],
+            },
+        )
+    finally:
+        worker.check_output("sed -i '/gone/d' /etc/fstab")
     for text in (
         "[addon_missing]", "nfsplugin", "bundle_source: upstream",
         "[storage_class_immutable]", "reclaimPolicy is 'Delete', wanted is 'Retain'",
         "cp1:", "[storage_disk_missing]", "worker1:", "[storage_disk_not_empty]", disk,
+        "[storage_disk_not_mounted]", "/srv/gone/pool is to be on UUID=1",
     ):  # fmt: skip
         assert text in log, text
+    # Only where the machine of the lab lacks it.
+    knows_nfs = worker.run("grep -w nfs /proc/filesystems || ls /lib/modules/$(uname -r)").rc == 0
+    assert ("[KernelFeature-nfs]" in log) != knows_nfs
     assert re.findall(r"changed=[1-9]", log) == []
     assert [item.metadata.resource_version for item in classes.list_storage_class().items] == before
 

@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import Any
 
 import pytest
 from cluster import NAMESPACE, Volumes, until
 from kubernetes import client
+from kubernetes.stream import stream
 
 CLASS = "local-volume"
 DRIVER = "local.hostplane.io"
@@ -43,6 +46,19 @@ def driver_on(api: client.CoreV1Api, node: str) -> str:
     )
 
 
+def orphans(volumes: Volumes, node: str) -> list[str]:
+    """What the driver of the node reports, as kind and file."""
+    command = ["python3", "-m", "hostplane_local", "report", "--pool", POOL]
+    ask = volumes.api.connect_get_namespaced_pod_exec
+    said = stream(
+        ask, driver_on(volumes.api, node), "kube-system", container="driver", command=command, stdout=True,
+        _preload_content=False,
+    )  # fmt: skip
+    said.run_forever(timeout=30)
+    found = json.loads(said.read_stdout())["orphans"]
+    return sorted(f"{item['kind']} {item.get('file', item.get('device'))}" for item in found)
+
+
 @pytest.fixture
 def worker(hosts: dict[str, Any]) -> Any:
     return hosts["worker1"]
@@ -54,7 +70,8 @@ def test_every_node_is_registered_and_says_how_much_room_it_has(
     for item in classes.list_csi_node().items:
         assert DRIVER in [driver.name for driver in item.spec.drivers or []], item.metadata.name
     found = classes.list_csi_storage_capacity_for_all_namespaces().items
-    assert sorted(next(iter(item.node_topology.match_labels.values())) for item in found) == sorted(hosts)
+    # One for each node and class.
+    assert {next(iter(item.node_topology.match_labels.values())) for item in found} == set(hosts)
 
 
 def test_a_full_volume_fills_nothing_else(volumes: Volumes, worker: Any) -> None:
@@ -146,6 +163,66 @@ def test_data_outlives_pods_and_the_driver(volumes: Volumes, worker: Any) -> Non
     assert volumes.sh("second", "cat /data/file; echo more > /data/more") == "kept\n0"
 
 
+def test_a_volume_whose_object_is_gone_is_used_again(volumes: Volumes) -> None:
+    """As after a reset, or when somebody has deleted the wrong thing."""
+    volumes.claim("data", "64Mi", CLASS)
+    volumes.pod("user", "data")
+    volumes.sh("user", "echo kept > /data/file")
+    volume = volumes.volume_of("data")
+    name, identity = volume.metadata.name, volume.spec.csi.volume_handle
+    retain = {"spec": {"persistentVolumeReclaimPolicy": "Retain"}}
+    volumes.api.patch_persistent_volume(name, retain)
+    volumes.drop_pod("user")
+    volumes.api.delete_namespaced_persistent_volume_claim("data", NAMESPACE)
+    volumes.claims.remove("data")
+    volumes.api.delete_persistent_volume(name)
+    until("the object is gone", lambda: not volumes.api.list_persistent_volume().items)
+    where = {"key": "topology.local.hostplane.io/node", "operator": "In", "values": ["worker1"]}
+    spec = {
+        "capacity": {"storage": "64Mi"},
+        "accessModes": ["ReadWriteOnce"],
+        "persistentVolumeReclaimPolicy": "Delete",
+        "storageClassName": CLASS,
+        "csi": {"driver": DRIVER, "volumeHandle": identity, "fsType": "ext4"},
+        "claimRef": {"namespace": NAMESPACE, "name": "again"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [where]}]}},
+    }
+    marks = {"pv.kubernetes.io/provisioned-by": DRIVER}
+    volumes.api.create_persistent_volume({"metadata": {"name": "again", "annotations": marks}, "spec": spec})
+    volumes.claim("again", "64Mi", CLASS)
+    volumes.pod("second", "again")
+    assert volumes.sh("second", "cat /data/file") == "kept\n0"
+
+
+def test_what_belongs_to_nothing_is_reported_and_left_alone(volumes: Volumes, worker: Any) -> None:
+    until("nothing lies around", lambda: orphans(volumes, "worker1") == [])
+    worker.check_output(f"touch {POOL}/stray.img {POOL}/notes")
+    try:
+        assert orphans(volumes, "worker1") == ["image_without_record stray.img", "stranger notes"]
+        volumes.api.delete_namespaced_pod(driver_on(volumes.api, "worker1"), "kube-system")
+        until("a new driver says so too", lambda: len(orphans(volumes, "worker1")) == 2)
+        assert worker.file(f"{POOL}/stray.img").exists
+    finally:
+        worker.check_output(f"rm {POOL}/stray.img {POOL}/notes")
+
+
+def test_the_driver_is_killed_again_and_again_while_it_works(volumes: Volumes, worker: Any) -> None:
+    before, there = loops(worker), files_in(worker)
+    names = [f"killed-{number}" for number in range(6)]
+    for name in names:
+        volumes.claim(name, "32Mi", CLASS)
+        volumes.pod(name, name, wait=False)
+        # Not the pod: the driver alone, at once, wherever it is.
+        worker.run("pkill -KILL -f 'hostplane_local serve'")
+    for name in names:
+        until(f"{name} runs", lambda name=name: volumes.read(name).status.phase == "Running", 300)
+        assert volumes.sh(name, "echo kept > /data/file; cat /data/file") == "kept\n0"
+    until("the driver is back", lambda: worker.run("pgrep -f 'hostplane_local serve'").rc == 0, 300)
+    volumes.clean()
+    until("nothing is left", lambda: loops(worker) <= before and files_in(worker) == there)
+    assert orphans(volumes, "worker1") == []
+
+
 def test_nothing_is_left_of_many(volumes: Volumes, worker: Any) -> None:
     before, there = loops(worker), files_in(worker)
     for turn in range(2):
@@ -159,12 +236,18 @@ def test_nothing_is_left_of_many(volumes: Volumes, worker: Any) -> None:
     until("no loop device is left", lambda: loops(worker) <= before and files_in(worker) == there)
 
 
-def test_a_restart_of_the_node(volumes: Volumes, worker: Any) -> None:
+def test_a_restart_of_the_node(volumes: Volumes, worker: Any, inventory: dict[str, Any]) -> None:
     volumes.claim("data", "64Mi", CLASS)
     volumes.pod("user", "data", restartPolicy="Always")
     volumes.sh("user", "echo kept > /data/file; sync")
+    inline = {"csi": {"driver": DRIVER, "volumeAttributes": {"size": "32Mi"}}}
+    volumes.pod("scratch", volume=inline, restartPolicy="Always")
+    volumes.claim("raw", "32Mi", CLASS, volumeMode="Block")
+    volumes.pod("raw", "raw", block=True, restartPolicy="Always")
+    volumes.sh("raw", "echo raw | dd of=/dev/data conv=notrunc,fsync")
     started = volumes.read("user").status.container_statuses[0].container_id
-    worker.run("systemd-run --on-active=1 systemctl reboot")
+    # As a power cut, but for the kernel's memory: the node's processes and mounts are gone at once.
+    subprocess.run(["podman", "restart", "--time=0", f"{inventory['vars']['lab_name']}-worker1"], check=True)
 
     def again() -> bool:
         status = volumes.read("user").status
@@ -172,3 +255,8 @@ def test_a_restart_of_the_node(volumes: Volumes, worker: Any) -> None:
 
     until("the pod is back", again, 240)
     until("its data is", lambda: volumes.sh("user", "cat /data/file") == "kept\n0")
+    until("a raw device is", lambda: volumes.sh("raw", "head -c 3 /dev/data").startswith("raw"))
+    until("an inline volume is", lambda: size(volumes, "scratch") <= 32)
+    until("nothing lies around", lambda: orphans(volumes, "worker1") == [])
+    volumes.clean()
+    until("no loop device is left", lambda: loops(worker) == 0)
