@@ -78,6 +78,14 @@ def read_class(entry: Any, path: str, add: Add) -> dict[str, Any] | None:
     return made
 
 
+def _annotations(item: Mapping[str, Any]) -> dict[str, str]:
+    made = {DEFAULT_ANNOTATION: "true" if item["default"] else "false"}
+    if item["provisioner"] == "rancher.io/local-path":
+        # Its own default, hostPath, is a directory that the kubelet makes empty when the volume's disk is missing.
+        made["defaultVolumeType"] = "local"
+    return made
+
+
 def to_object(item: Mapping[str, Any]) -> dict[str, Any]:
     """The StorageClass as the API takes it."""
     return {
@@ -86,7 +94,7 @@ def to_object(item: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": {
             "name": item["name"],
             "labels": {OWNER_LABEL: OWNER},
-            "annotations": {DEFAULT_ANNOTATION: "true" if item["default"] else "false"},
+            "annotations": _annotations(item),
         },
         **{key: item[key] for key in _DEFAULTS},
     }
@@ -111,6 +119,10 @@ def from_object(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_ours(found: Mapping[str, Any]) -> bool:
     return (found["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNER
+
+
+def _unmarked(item: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    return not _annotations(item).items() <= (found["metadata"].get("annotations") or {}).items()
 
 
 @dataclass
@@ -153,7 +165,7 @@ def compare(
                     path="cluster_storage.classes",
                 )
             )
-        elif any(now[key] != item[key] for key in now) or not is_ours(there[name]):
+        elif any(now[key] != item[key] for key in now) or not is_ours(there[name]) or _unmarked(item, there[name]):
             changes.update.append(name)
     names = {item["name"] for item in wanted}
     new_default = any(item["default"] for item in wanted)

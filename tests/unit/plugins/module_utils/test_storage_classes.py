@@ -75,6 +75,16 @@ def test_an_immutable_difference_is_refused_with_both_values() -> None:
     assert (changes.recreate, problems) == (["a"], [])
 
 
+def test_directories_of_a_node_are_never_made_in_place_of_a_missing_disk() -> None:
+    item = make(provisioner="rancher.io/local-path")
+    old = stored(item)
+    assert old["metadata"]["annotations"].pop("defaultVolumeType") == "local"
+    changes, problems = storage.compare([item], [old], {"a": 1})
+    assert (changes.update, problems) == (["a"], [])
+    assert not storage.compare([item], [stored(item)], {})[0].any()
+    assert "defaultVolumeType" not in storage.to_object(make())["metadata"]["annotations"]
+
+
 def test_classes_of_others() -> None:
     foreign = stored(make("b", default=True))
     foreign["metadata"]["labels"] = {}
