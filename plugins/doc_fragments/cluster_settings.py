@@ -55,8 +55,8 @@ options:
   underlay:
     description:
       - Settings of the underlay.
-      - C(zones) as O(hostplane.cluster.cidr_plan#module:zones), C(mode) (V(ptp)), C(addresses_per_pod), C(interface)
-        (empty for that of the host's address), C(mtu) (V(0) for that of the hosts' interfaces).
+      - C(zones) as O(hostplane.cluster.cidr_plan#module:zones), C(mode) (V(ptp) or V(macvlan)), C(addresses_per_pod),
+        C(interface) (empty for that of the host's address), C(mtu) (V(0) for that of the hosts' interfaces).
     type: dict
     default: {}
   slices:

@@ -24,9 +24,9 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._hostneeds impor
     OPTIONAL_PROGRAMS,
     PORTS,
     PROGRAMS,
-    STORAGE_FEATURES,
     SUPPORTED_OS,
     SUPPORTED_OS_TEXT,
+    USED_FEATURES,
 )
 
 Finding = dict[str, str]
@@ -95,9 +95,9 @@ def check_kernel(options: Options, facts: Facts) -> t.Iterator[Finding]:
     if options["role"] == "mirror":
         return
     wanted = {name: "" for name in options["features"]}
-    for kind in options.get("storage") or []:
-        for name in STORAGE_FEATURES[kind]:
-            wanted.setdefault(name, f", which volumes of {kind} need")
+    for kind in options.get("uses") or []:
+        for name in USED_FEATURES[kind]:
+            wanted.setdefault(name, f", which {kind} needs")
     for name, why in wanted.items():
         found = facts["features"][name]
         if found["state"] == "disabled":

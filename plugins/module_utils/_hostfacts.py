@@ -59,6 +59,7 @@ FEATURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ext4": ("EXT4_FS", "", ()),
     "nfs": ("NFS_FS", "", ()),
     "nfsv4": ("NFS_V4", "", ()),
+    "macvlan": ("MACVLAN", "", ()),
 }
 
 
@@ -196,15 +197,18 @@ def _number(text: str) -> int:
 
 
 def link_facts(system: System, address: str) -> dict[str, t.Any]:
-    """The interface of the network that the address is in, its MTU, and that network; empty when there is none."""
+    """The interface of the network that the address is in, its MTU, that network and the way out of it; or nothing."""
     try:
         wanted = int.from_bytes(socket.inet_aton(address), "big")
     except OSError:
         return {}
     best: tuple[int, str, str] | None = None
+    gateways: list[tuple[int, str, int]] = []
     for line in system.read("/proc/net/route").splitlines()[1:]:
-        name, destination, gateway, _flags, _refs, _use, _metric, mask = line.split()[:8]
+        name, destination, gateway, _flags, _refs, _use, metric, mask = line.split()[:8]
         network, bits = _number(destination), _number(mask)
+        if gateway != "00000000" and not bits:
+            gateways.append((int(metric), name, _number(gateway)))
         if gateway == "00000000" and bits and wanted & bits == network:
             prefix = bin(bits).count("1")
             if best is None or prefix > best[0]:
@@ -212,7 +216,13 @@ def link_facts(system: System, address: str) -> dict[str, t.Any]:
     if best is None:
         return {}
     mtu = system.read(f"/sys/class/net/{best[1]}/mtu").strip()
-    return {"interface": best[1], "network": best[2], "mtu": int(mtu) if mtu.isdecimal() else 0}
+    ways = [number for _metric, name, number in sorted(gateways) if name == best[1]]
+    return {
+        "interface": best[1],
+        "network": best[2],
+        "mtu": int(mtu) if mtu.isdecimal() else 0,
+        "gateway": socket.inet_ntoa(ways[0].to_bytes(4, "big")) if ways else "",
+    }
 
 
 def clock_synchronized() -> bool:

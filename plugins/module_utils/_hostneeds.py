@@ -71,7 +71,7 @@ OPTIONAL_PROGRAMS = ("conntrack",)
 # What every node needs of its kernel, and what volumes need besides. Drivers bring mount.nfs, mkfs and the like in
 # their images; the kernel and its modules are the host's.
 FEATURES = ("overlay", "bridge", "br_netfilter", "veth", "vxlan", "nf_conntrack", "nf_tables")
-STORAGE_FEATURES = {"local_volume": ("loop", "ext4"), "nfs": ("nfs", "nfsv4")}
+USED_FEATURES = {"local_volume": ("loop", "ext4"), "nfs": ("nfs", "nfsv4"), "macvlan": ("macvlan",)}
 INSTALL = {"debian": "apt install {0}", "rhel": "dnf install {0}"}
 MODULE_PACKAGES = {
     "debian": "linux-modules-extra-{0} (Ubuntu) or the full kernel image",

@@ -28,11 +28,13 @@ PROGRAMS = (
     "containerd-shim-runc-v2", "kubelet", "containerd",
 )  # fmt: skip
 # Nothing but a cluster of this collection has these, whoever else uses the host.
-OWN_UNITS = ("hostplane-backup.timer", "hostplane-backup.service", "hostplane-dns-address.service")
+OWN_UNITS = (
+    "hostplane-backup.timer", "hostplane-backup.service", "hostplane-dns-address.service", "hostplane-lan.service",
+)  # fmt: skip
 # The backups themselves stay: a reset may be followed by a restore.
 OWN_FILES = (
     *KERNEL_FILES, *FILES_OF_PARTS, "/run/hostplane-kubeadm.lock", *[f"{UNIT_DIR}/{name}" for name in OWN_UNITS],
-    f"{UNIT_DIR}/multi-user.target.wants/{OWN_UNITS[2]}",
+    *[f"{UNIT_DIR}/multi-user.target.wants/{name}" for name in OWN_UNITS[2:]],
     f"{UNIT_DIR}/timers.target.wants/{OWN_UNITS[0]}", "/var/lib/systemd/timers/stamp-hostplane-backup.timer",
     "/usr/local/sbin/hostplane-backup", "/usr/local/lib/hostplane", "/etc/hostplane", "/var/lib/hostplane",
 )  # fmt: skip
@@ -46,7 +48,7 @@ DATA = (
 SHARED_DIRS = ("/opt/cni", "/etc/cni/net.d", "/etc/cni", "/run/netns")
 MOUNT_DIRS = ("/var/lib/kubelet", "/var/lib/containerd", "/run/containerd")
 BALANCER_CONF = "/etc/kubernetes/balancer/keepalived.conf"
-LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0")
+LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0", "hostplane-lan")
 TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cni_hostport")
 NODE_PROGRAMS = {name for names in PORTS["control_plane"].values() for name in names}
 CHAINS = re.compile(r"(?:KUBE|FLANNEL|CNI-HOSTPORT|CNI-DN)-")

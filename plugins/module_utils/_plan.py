@@ -119,7 +119,7 @@ class _Planner:
                 "endpoint_host": endpoint.host,
                 "api_sans": sorted({*request.api_sans, *endpoint.sans}),
                 "kubelet_config": {**request.kubelet_config, **kubelet_dns(dns)},
-                "kube_proxy_config": {**network.kube_proxy(), **request.kube_proxy_config},
+                "kube_proxy_config": {**request.kube_proxy_config, **network.kube_proxy()},
                 "node_port_range": request.node_port_range.strip(),
                 "ignore_preflight": sorted(set(request.ignore_preflight)),
                 "kubeconfig": request.kubeconfig,

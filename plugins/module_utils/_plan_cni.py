@@ -16,19 +16,20 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_request im
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
 FLANNEL, UNDERLAY = "flannel", "underlay"
-PTP = "ptp"
+PTP, MACVLAN = "ptp", "macvlan"
+_MODES = (PTP, MACVLAN)
 POLICY_ENGINES = ("kube-router",)
 # What vxlan adds to a packet: Ethernet, IP, UDP and its own header, and 20 more where IPv6 carries it.
 VXLAN_OVERHEAD = 50
+# The host's own way to its pods of the mode macvlan; and where kube-proxy is told whose address it translates.
+HOST_LINK = "hostplane-lan"
+_PROXY_SECTIONS = ("iptables", "nftables")
 _LEAST_MTU = {4: 576, 6: 1280}
 _VXLAN, _HOST_GW = "vxlan", "host-gw"
 _BACKENDS = (_VXLAN, _HOST_GW)
-# Why pods that leave past the host's own network stack cannot be had with kube-proxy, which lives in that stack.
+# Modes that others have, and why not here.
 _NO_MODE = {
-    "macvlan": "pods that are on the LAN past the host's network stack get no Services from kube-proxy, no limits of"
-    " bandwidth, and no answer from their own host, which the kubelet's probes need",
-    "ipvlan": "pods that are on the LAN past the host's network stack get no Services from kube-proxy, and many kernels"
-    " don't have ipvlan",
+    "ipvlan": "it has the limits of macvlan, and many kernels don't have it",
     "exclusive": "a network card for each pod leaves no card for more pods than there are cards, and none of Services,"
     " policies and limits reach such a pod",
 }
@@ -188,9 +189,12 @@ class PodNetwork:
                       "Set cluster_cni to flannel, or remove cluster_flannel.")  # fmt: skip
         if mode in _NO_MODE:
             self._add("underlay_mode", "underlay", f"The mode {mode} cannot be used: {_NO_MODE[mode]}.",
-                      "Use the mode ptp: pods have addresses of the LAN in it too.")  # fmt: skip
-        elif mode != PTP:
-            self._add("underlay_mode", "underlay", f"'{mode}' is no mode of the underlay.", "Use the mode ptp.")
+                      "Use the mode ptp, or macvlan with its limits: pods have addresses of the LAN too.")  # fmt: skip
+        elif mode not in _MODES:
+            self._add("underlay_mode", "underlay", f"'{mode}' is no mode of the underlay.",
+                      f"Use one of {', '.join(_MODES)}.")  # fmt: skip
+        elif mode == MACVLAN:
+            self._check_macvlan()
         if self.dual_stack:
             self._add("dual_stack_underlay", "pod_cidr_ipv6", "The underlay has no IPv6.",
                       "Remove cluster_pod_cidr_ipv6 and cluster_service_cidr_ipv6, or use flannel.")  # fmt: skip
@@ -207,12 +211,27 @@ class PodNetwork:
                       f"No interface is in the network of the host's address on {', '.join(sorted(lost))}.",
                       "Name it as interface in cluster_underlay, or give the host an address in the LAN.")  # fmt: skip
 
+    def _check_macvlan(self) -> None:
+        """What needs packets to pass by the host that its pods exchange with the LAN directly."""
+        request = self._request
+        if isinstance(request.load_balancer, Mapping) and request.load_balancer.get("pools"):
+            self._add("macvlan_load_balancer", "load_balancer",
+                      "Pods of the mode macvlan can't reach an address for which their own host answers, and clients of"
+                      " the LAN may get answers from a pod's address instead of the balancer's.",
+                      "Use the mode ptp, or node ports instead of cluster_load_balancer.")  # fmt: skip
+        for section in _PROXY_SECTIONS:
+            given = request.kube_proxy_config.get(section)
+            if isinstance(given, Mapping) and given.get("masqueradeAll", True) is not True:
+                self._add("setting_owned", "kube_proxy_config",
+                          f"Without {section}.masqueradeAll, Services don't answer pods of the mode macvlan.",
+                          f"Leave {section}.masqueradeAll out.")  # fmt: skip
+
     def _check_policy(self) -> None:
         policy = self._request.network_policy
         if policy not in ("none", *POLICY_ENGINES):
             self._add("policy_unsupported", "network_policy", f"'{policy}' is no engine for NetworkPolicies.",
                       f"Use none or one of {', '.join(POLICY_ENGINES)}.")  # fmt: skip
-        elif policy != "none" and self.cni == UNDERLAY and self.underlay["mode"] in _NO_MODE:
+        elif policy != "none" and self.cni == UNDERLAY and self.underlay["mode"] in (MACVLAN, *_NO_MODE):
             self._add("policy_past_host", "network_policy",
                       f"{policy} works in the hosts' network stacks, which pods of the mode"
                       f" {self.underlay['mode']} never meet; policies would be accepted and not enforced.",
@@ -246,8 +265,15 @@ class PodNetwork:
         """What kube-proxy has to know of the pod network."""
         if self.cni != UNDERLAY:
             return {}
+        macvlan = self.underlay["mode"] == MACVLAN
         # There is no range of a node's pods that would tell them from others, but the interface they come from does.
-        return {"detectLocalMode": "InterfaceNamePrefix", "detectLocal": {"interfaceNamePrefix": "veth"}}
+        local = {"interfaceNamePrefix": HOST_LINK if macvlan else "veth"}
+        found: dict[str, Any] = {"detectLocalMode": "InterfaceNamePrefix", "detectLocal": local}
+        for section in _PROXY_SECTIONS if macvlan else ():
+            # A pod answers the client itself, past the host that would have to translate the answer back.
+            given = self._request.kube_proxy_config.get(section)
+            found[section] = {**(given if isinstance(given, Mapping) else {}), "masqueradeAll": True}
+        return found
 
     def to_plan(self) -> dict[str, Any]:
         chosen: Callable[[], dict[str, Any]] = {

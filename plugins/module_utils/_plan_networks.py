@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _cidr
@@ -20,10 +21,10 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan im
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._cidr import Range
 from ansible_collections.hostplane.cluster.plugins.module_utils._node_addresses import Fixed, Node
-from ansible_collections.hostplane.cluster.plugins.module_utils._plan_cni import UNDERLAY, PodNetwork
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_cni import MACVLAN, UNDERLAY, PodNetwork
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_hosts import Host
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_request import PREFIX, ClusterRequest
-from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
 # What the address planner by itself is asked for has no variable of its own here.
 _ZONES = ("cluster_zones", "cluster_underlay.zones")
@@ -109,7 +110,50 @@ def plan_networks(
         prefix=PREFIX,
     )
     networks, problems = plan_addresses(wanted)
+    networks["ranges"] = {}
+    if underlay and network.underlay["mode"] == MACVLAN:
+        problems += _outside_of_lan(request, networks["blocks"])
+        networks["ranges"] = {
+            host: [_range(item, _lan(request, host) or item) for item in slices]
+            for host, slices in networks["blocks"].items()
+        }
     return networks, [_own_path(problem) for problem in problems]
+
+
+def _lan(request: ClusterRequest, host: str) -> str:
+    """The network of a host that was looked at."""
+    return str((request.facts.get(host, {}).get("link") or {}).get("network") or "")
+
+
+def _range(cidr: str, lan: str) -> dict[str, str]:
+    """A slice in the words of the plugin host-local, for pods that are in the LAN themselves."""
+    found = IPv4Network(cidr)
+    return {
+        "subnet": lan,
+        "rangeStart": str(found[2]),
+        "rangeEnd": str(found[-2]),
+        "gateway": str(found[1]),
+    }
+
+
+def _outside_of_lan(request: ClusterRequest, blocks: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """Slices that are no part of the network in which their pods would have to ask for everybody."""
+    problems = []
+    for host, slices in sorted(blocks.items(), key=lambda item: natural_key(item[0])):
+        lan = _lan(request, host)
+        beyond = [item for item in slices if lan and not IPv4Network(item).subnet_of(IPv4Network(lan))]
+        if beyond:
+            problems.append(
+                Problem(
+                    "slice_outside_lan",
+                    f"Pods are to get {', '.join(beyond)}, which is outside of the host's network {lan}; pods of the"
+                    " mode macvlan are in that network.",
+                    "Give the zone pod_subnets inside of it, or use the mode ptp.",
+                    host=host,
+                    path="cluster_zones",
+                )
+            )
+    return problems
 
 
 def _own_path(problem: Problem) -> Problem:

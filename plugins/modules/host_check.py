@@ -103,11 +103,11 @@ options:
     elements: str
     choices: [overlay, bridge, br_netfilter, veth, vxlan, nf_conntrack, nf_tables]
     default: [overlay, bridge, br_netfilter, veth, vxlan, nf_conntrack, nf_tables]
-  storage:
-    description: Kinds of volumes whose kernel features the cluster needs besides, such as V(nfs).
+  uses:
+    description: What of the cluster needs more of the kernel, such as volumes of V(nfs) or pods of the mode V(macvlan).
     type: list
     elements: str
-    choices: [local_volume, nfs]
+    choices: [local_volume, nfs, macvlan]
     default: []
   extra_ports:
     description: TCP ports that must be free besides kubeadm's list.
@@ -253,7 +253,7 @@ def spec() -> dict[str, t.Any]:
             "choices": list(_hostneeds.FEATURES),
             "default": list(_hostneeds.FEATURES),
         },
-        "storage": {"type": "list", "elements": "str", "choices": list(_hostneeds.STORAGE_FEATURES), "default": []},
+        "uses": {"type": "list", "elements": "str", "choices": list(_hostneeds.USED_FEATURES), "default": []},
         "extra_ports": {"type": "list", "elements": "int", "default": []},
         "balancer_ports": {"type": "list", "elements": "int", "default": []},
         "cni_files": {"type": "list", "elements": "str", "default": ["10-flannel.conflist", "10-underlay.conflist"]},

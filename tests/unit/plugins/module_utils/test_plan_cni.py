@@ -91,7 +91,16 @@ def test_underlay() -> None:
         ({"cni": "underlay"}, ["zone_missing"]),
         ({"cni": "underlay", "underlay": {"zones": [{"name": "lan"}]}}, ["zone_incomplete"]),
         ({"cni": "underlay", "underlay": {"zones": "lan"}}, ["setting_invalid", "zone_missing"]),
-        ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "macvlan"}}, ["underlay_mode"]),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "macvlan"}}, []),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "macvlan"}, "network_policy": "kube-router"},
+         ["policy_past_host"]),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "macvlan"},
+          "load_balancer": {"pools": [{"name": "a", "addresses": ["10.9.0.200/29"]}]}}, ["macvlan_load_balancer"]),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "macvlan"}, "load_balancer": {"pools": []}}, []),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "macvlan"},
+          "kube_proxy_config": {"iptables": {"masqueradeAll": False}}}, ["setting_owned"]),
+        ({"cni": "underlay", "underlay": {"zones": ZONES}, "kube_proxy_config": {"iptables": {"masqueradeAll": False}}},
+         []),
         ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "ipvlan"}}, ["underlay_mode"]),
         ({"cni": "underlay", "underlay": {"zones": ZONES, "mode": "exclusive"}, "network_policy": "kube-router"},
          ["policy_past_host", "underlay_mode"]),
@@ -111,6 +120,18 @@ def test_what_cannot_work_is_refused(options: dict[str, Any], expected: list[str
 
 
 def test_every_reason_has_a_remedy() -> None:
-    found = network(cni="underlay", underlay={"mode": "macvlan", "zones": ZONES})
+    found = network(cni="underlay", underlay={"mode": "ipvlan", "zones": ZONES})
     (problem,) = found.problems
-    assert "its own host" not in problem.remedy and "own host" in problem.message and "ptp" in problem.remedy
+    assert "macvlan" in problem.message and "ptp" in problem.remedy
+
+
+def test_services_of_pods_past_the_host_translate_every_client() -> None:
+    own = {"mode": "nftables", "nftables": {"minSyncPeriod": "1s"}, "iptables": {"masqueradeAll": True}}
+    found = network(cni="underlay", underlay={"zones": ZONES, "mode": "macvlan"}, kube_proxy_config=own)
+    assert not found.problems and found.identity() == found.to_plan()["mode"] == "macvlan"
+    assert found.kube_proxy() == {
+        "detectLocalMode": "InterfaceNamePrefix",
+        "detectLocal": {"interfaceNamePrefix": "hostplane-lan"},
+        "iptables": {"masqueradeAll": True},
+        "nftables": {"masqueradeAll": True, "minSyncPeriod": "1s"},
+    }

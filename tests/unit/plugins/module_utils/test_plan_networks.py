@@ -56,6 +56,70 @@ def test_a_node_with_more_pods_gets_more_and_keeps_what_it_has() -> None:
     assert blocks["w-1"][0] == "10.9.0.128/27" and len(blocks["w-1"]) == 2
 
 
+def macvlan(**options: Any) -> ClusterPlan:
+    zone = {"name": "lan", "node_cidrs": ["10.9.0.0/24"], "pod_subnets": ["10.9.0.128/25"]}
+    underlay = {"mode": "macvlan", "addresses_per_pod": 1, "zones": [zone]}
+    lan = {"interface": "eth0", "network": "10.9.0.0/24", "mtu": 1500, "gateway": "10.9.0.1"}
+    return plan(underlay=underlay, **{"facts": {"cp-1": {"link": lan}, "w-1": {"link": lan}}, **options})
+
+
+def test_pods_of_the_mode_macvlan_are_in_the_hosts_network_and_their_host_is_their_gateway() -> None:
+    found = macvlan(kube_proxy_config={"mode": "nftables"})
+    assert not found.problems
+    assert found.plan["networks"]["ranges"]["w-1"] == [
+        {"subnet": "10.9.0.0/24", "rangeStart": "10.9.0.162", "rangeEnd": "10.9.0.190", "gateway": "10.9.0.161"}
+    ]
+    assert found.plan["cluster"]["kube_proxy_config"]["nftables"] == {"masqueradeAll": True}
+    assert found.plan["cluster"]["kube_proxy_config"]["mode"] == "nftables"
+    assert plan().plan["networks"]["ranges"] == {}
+
+
+def test_a_slice_that_is_no_part_of_the_hosts_network_is_refused_with_macvlan_alone() -> None:
+    narrow = {"link": {"interface": "eth0", "network": "10.9.0.0/25", "mtu": 1500, "gateway": ""}}
+    refused = macvlan(facts={"w-1": narrow})
+    assert [(item.code, item.host, item.path) for item in refused.problems] == [
+        ("slice_outside_lan", "w-1", "cluster_underlay.zones")
+    ]
+    assert not plan(facts={"w-1": narrow}).problems
+
+
+def test_the_mode_of_a_cluster_cannot_change() -> None:
+    existing = {"cni": "underlay", "pod_network": "ptp"}
+    assert [(item.code, item.path) for item in macvlan(existing=existing).problems] == [
+        ("immutable_setting", "cluster_underlay")
+    ]
+
+
+def test_several_zones_each_with_its_own_lan() -> None:
+    zones = [
+        {"name": "a", "node_cidrs": ["10.9.0.0/24"], "pod_subnets": ["10.9.0.128/25"]},
+        {"name": "b", "node_cidrs": ["10.8.0.0/24"], "pod_subnets": ["10.8.0.128/25", "10.8.1.0/24"]},
+    ]
+    others = [
+        {"inventory_hostname": f"b-{n}", "role": "worker", "ansible_host": f"10.8.0.2{n}"} for n in (1, 2, 3, 4, 5)
+    ]
+    found = plan(
+        hosts=[*HOSTS, *others],
+        node_cidrs=["10.9.0.0/24", "10.8.0.0/24"],
+        underlay={"addresses_per_pod": 1, "zones": zones},
+        slices={"b-2": ["10.8.0.192/27"]},
+    )
+    assert not found.problems
+    assert found.plan["networks"]["blocks"] == {
+        "cp-1": ["10.9.0.128/27"],
+        "w-1": ["10.9.0.160/27"],
+        "b-1": ["10.8.0.128/27"],
+        "b-2": ["10.8.0.192/27"],
+        "b-3": ["10.8.0.160/27"],
+        "b-4": ["10.8.0.224/27"],
+        "b-5": ["10.8.1.0/27"],
+    }
+    # Hosts answer in their own LAN; behind it routers have to know.
+    assert [(item["destination"], item["via"]) for item in found.plan["networks"]["routes"]] == [
+        ("10.8.1.0/27", "10.8.0.25")
+    ]
+
+
 def test_a_host_in_no_zone_is_told_its_own_variable() -> None:
     far = {**NEW, "ansible_host": "10.7.0.1"}
     found = plan(hosts=[*HOSTS, far], node_cidrs=["10.0.0.0/12"])
