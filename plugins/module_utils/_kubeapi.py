@@ -27,8 +27,10 @@ except ImportError:
     API_ERRORS = (OSError,)
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 15
-# Only what never reached a server: for 7 seconds, in which the API's address moves to another control plane.
+# For 7 seconds, in which the API's address moves to another control plane.
 CONNECT_RETRIES = 5
+# Only questions are asked again when no answer comes, which a balancer whose API server just ended can cause too.
+READ_RETRIES = 2
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -42,7 +44,13 @@ class KubeApi:
     def __init__(self, kubeconfig: str) -> None:
         settings = client.Configuration()
         settings.retries = Retry(
-            total=CONNECT_RETRIES, connect=CONNECT_RETRIES, read=0, status=0, other=0, backoff_factor=0.25
+            total=CONNECT_RETRIES,
+            connect=CONNECT_RETRIES,
+            read=READ_RETRIES,
+            status=0,
+            other=0,
+            allowed_methods=["GET"],
+            backoff_factor=0.25,
         )
         try:
             found = config.new_client_from_config(kubeconfig, client_configuration=settings)

@@ -47,18 +47,40 @@ def other_version(nodes: list[dict[str, Any]], wanted: list[str], version: str) 
     ]
 
 
-def workload_not_ready(obj: dict[str, Any]) -> str:
-    """What a Deployment or DaemonSet still lacks; empty when it is complete and observed."""
+def out_of_reach(
+    obj: dict[str, Any], pods: list[dict[str, Any]], nodes: list[dict[str, Any]], wanted: list[str]
+) -> tuple[int, int]:
+    """A workload's pods on nodes that are not Ready and not wanted: how many are not well there, and how many end."""
+    down = {node["metadata"]["name"] for node in nodes if condition(node, "Ready").get("status") != "True"}
+    down -= set(wanted)
+    labels = obj["spec"]["selector"]["matchLabels"].items()
+    stuck = [
+        pod
+        for pod in pods
+        if labels <= (pod["metadata"].get("labels") or {}).items()
+        and pod["spec"].get("nodeName") in down
+        and condition(pod, "Ready").get("status") != "True"
+    ]
+    ending = sum("deletionTimestamp" in pod["metadata"] for pod in stuck)
+    return len(stuck) - ending, ending
+
+
+def workload_not_ready(obj: dict[str, Any], stuck: int = 0, ending: int = 0) -> str:
+    """What a Deployment or DaemonSet still lacks; empty when it is complete and observed.
+
+    stuck and ending are its pods that nobody waits for, as out_of_reach counts them.
+    """
     status, meta, spec = obj.get("status", {}), obj["metadata"], obj.get("spec", {})
     name = f"{obj['kind'].lower()} {meta['namespace']}/{meta['name']}"
     if status.get("observedGeneration", 0) < meta.get("generation", 0):
         return f"{name}: its controller hasn't seen the newest version yet"
     if obj["kind"] == "DaemonSet":
         wanted = status.get("desiredNumberScheduled", 0)
-        have = min(status.get("numberAvailable", 0), status.get("updatedNumberScheduled", 0))
+        # In the place of one that ends, no other starts before its node is back.
+        have = min(status.get("numberAvailable", 0) + stuck, status.get("updatedNumberScheduled", 0)) + ending
     else:
         wanted = spec.get("replicas", 1)
-        have = min(status.get("availableReplicas", 0), status.get("updatedReplicas", 0))
+        have = min(status.get("availableReplicas", 0) + stuck, status.get("updatedReplicas", 0))
     return "" if wanted and have >= wanted else f"{name}: {have} of {wanted} pods available"
 
 

@@ -25,7 +25,9 @@ options:
     elements: str
     required: true
   workloads:
-    description: Deployments and DaemonSets that must be complete, as C(kind/namespace/name) in lower case.
+    description:
+      - Deployments and DaemonSets that must be complete, as C(kind/namespace/name) in lower case.
+      - Pods on a node that is not Ready are not waited for, unless it is one of O(nodes).
     type: list
     elements: str
     default:
@@ -99,7 +101,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _ready
+from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _ready, _workloads
 
 NAMESPACE = f"/api/v1/namespaces/{_ready.PROBE}"
 NOT_READY = "the cluster is not ready"
@@ -109,16 +111,7 @@ def not_ready(api: _kubeapi.KubeApi, nodes: list[str], workloads: list[str], ver
     """Everything that is not ready right now, with what the kubelets say about it."""
     listing = api.items("/api/v1/nodes")
     lines = _ready.nodes_not_ready(listing, nodes) + _ready.other_version(listing, nodes, version)
-    namespaces = set()
-    for reference in workloads:
-        kind, namespace, name = reference.split("/")
-        line = _ready.workload_not_ready(api.call("GET", f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}"))
-        if line:
-            lines.append(line)
-            namespaces.add(namespace)
-    for namespace in sorted(namespaces):
-        lines += _ready.pods_waiting(api.items(f"/api/v1/namespaces/{namespace}/pods"))
-    return lines
+    return lines + _workloads.incomplete(api, workloads, nodes)
 
 
 def probe_failures(api: _kubeapi.KubeApi, domain: str, nodes: list[str]) -> tuple[list[str], int]:

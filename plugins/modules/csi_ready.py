@@ -73,7 +73,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _ready
+from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _ready, _workloads
 
 STORAGE = "/apis/storage.k8s.io/v1"
 
@@ -85,23 +85,7 @@ def missing(api: _kubeapi.KubeApi, drivers: list[str], nodes: list[str], workloa
         lines += _ready.drivers_not_registered(
             drivers, nodes, api.items(f"{STORAGE}/csidrivers"), api.items(f"{STORAGE}/csinodes")
         )
-    namespaces = set()
-    for reference in workloads:
-        kind, namespace, name = reference.split("/")
-        try:
-            found = api.call("GET", f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}")
-        except _kubeapi.API_ERRORS as exc:
-            if _kubeapi.status_of(exc) != 404:
-                raise
-            lines.append(f"{kind} {namespace}/{name}: is not there")
-            continue
-        line = _ready.workload_not_ready(found)
-        if line:
-            lines.append(line)
-            namespaces.add(namespace)
-    for namespace in sorted(namespaces):
-        lines += _ready.pods_waiting(api.items(f"/api/v1/namespaces/{namespace}/pods"))
-    return lines
+    return lines + _workloads.incomplete(api, workloads, nodes)
 
 
 def main() -> None:

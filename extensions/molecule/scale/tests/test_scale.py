@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from plays import executed, kill
 from poller import Poller
 from workload import NODE_PORT, deploy
 
-TREE = Path(__file__).parents[4]
 LONGEST_GAP = 4.0
 
 
@@ -88,6 +88,11 @@ def test_a_killed_removal_is_finished_by_the_next_run(lab: Lab) -> None:
 
 def test_a_dead_worker_leaves(lab: Lab) -> None:
     lab.podman("kill", f"{lab.name}-worker2")
+    deadline = time.monotonic() + 180
+    # Until the cluster knows; from then on its pods there are never well.
+    while "worker2" in lab.ready():
+        assert time.monotonic() < deadline
+        time.sleep(1)
     log = lab.play("scale", scale_remove=["worker2"], scale_on_timeout="force", scale_drain_timeout=120)
     assert "cleanup_pending, switched off when it left: worker2" in log
     assert lab.ready() == ["cp2", "cp3"]

@@ -55,7 +55,12 @@ class Api:
             counts = ("replicas", "availableReplicas", "updatedReplicas")
         status: dict[str, int] = {**dict.fromkeys(counts, 2), counts[1]: self.available, "observedGeneration": 1}
         singular = {"daemonsets": "DaemonSet", "deployments": "Deployment"}[kind]
-        return {"kind": singular, "metadata": meta, "spec": {"replicas": 2}, "status": status}
+        return {
+            "kind": singular,
+            "metadata": meta,
+            "spec": {"replicas": 2, "selector": {"matchLabels": {"app": name}}},
+            "status": status,
+        }
 
     def schedule(self, daemonset: dict[str, Any]) -> None:
         affinity = daemonset["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]

@@ -179,7 +179,8 @@ def test_workloads_have_to_be_complete(ready: Run, api: Api) -> None:
     assert result["failed"] and "daemonset kube-system/x: is not there" in result["msg"]
     meta = {"namespace": "kube-system", "name": "x", "generation": 1}
     status = {"observedGeneration": 1, "desiredNumberScheduled": 2, "numberAvailable": 1, "updatedNumberScheduled": 2}
-    api.lists[WORKLOAD] = [{"kind": "DaemonSet", "metadata": meta, "status": status}]
+    spec = {"selector": {"matchLabels": {"app": "x"}}}
+    api.lists[WORKLOAD] = [{"kind": "DaemonSet", "metadata": meta, "spec": spec, "status": status}]
     waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "not found"}}}
     pod = {"metadata": {"namespace": "kube-system", "name": "x-1"}, "spec": {"nodeName": "n2"},
            "status": {"containerStatuses": [waiting]}}  # fmt: skip
