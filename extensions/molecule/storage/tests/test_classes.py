@@ -104,7 +104,8 @@ def test_what_is_wrong_comes_together_and_before_any_change(
     ):  # fmt: skip
         assert text in log, text
     # Only where the machine of the lab lacks it.
-    knows_nfs = worker.run("grep -w nfs /proc/filesystems || ls /lib/modules/$(uname -r)").rc == 0
+    modules = "/lib/modules/$(uname -r)/modules"
+    knows_nfs = worker.run(f"grep -w nfs /proc/filesystems || grep /nfs.ko {modules}.dep {modules}.builtin").rc == 0
     assert ("[KernelFeature-nfs]" in log) != knows_nfs
     assert re.findall(r"changed=[1-9]", log) == []
     assert [item.metadata.resource_version for item in classes.list_storage_class().items] == before
