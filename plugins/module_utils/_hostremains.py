@@ -15,6 +15,7 @@ import re
 import subprocess
 import typing as t
 
+from ansible_collections.hostplane.cluster.plugins.module_utils import _hostloops
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts import listeners
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel import FILES as KERNEL_FILES
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel import FILES_OF_PARTS
@@ -148,28 +149,6 @@ def mounts(system: System) -> list[str]:
     return [mount.point for mount in table[::-1] if mount.point.startswith(below)] + self_binds(table, own)
 
 
-def loops(system: System, pools: t.Iterable[str]) -> dict[str, str]:
-    """Loop devices on volumes of the pools, with the name of the volume's file.
-
-    They are known by the file's inode: the path that the kernel shows is that of a container which may be gone.
-    """
-    images = {}
-    for pool in pools:
-        for path in system.glob(f"{pool}/*.img"):
-            info = os.stat(system.path(path))
-            images[f"{os.major(info.st_dev)}:{os.minor(info.st_dev)}", info.st_ino] = path
-    if not images:
-        return {}
-    try:
-        shown = run("losetup", "--list", "--json", "--output", "NAME,BACK-MAJ:MIN,BACK-INO")
-        listed = json.loads(shown or "{}").get("loopdevices", [])
-    except ValueError:
-        listed = []
-    # Old versions write numbers as text.
-    found = {str(entry["name"]): (str(entry["back-maj:min"]).strip(), int(entry["back-ino"] or 0)) for entry in listed}
-    return {name: images[key] for name, key in sorted(found.items()) if key in images}
-
-
 def links(system: System) -> list[str]:
     names = [name for name in LINKS if system.exists(f"/sys/class/net/{name}")]
     # Ends of pods' veth pairs; others' are not on our bridge.
@@ -238,7 +217,7 @@ def survey(system: System, scope: Scope) -> list[Item]:
     if scope.owned:
         found += [Item("process", f"{name} ({pid})") for pid, name in sorted(processes(system).items())]
         found += [Item("mount", point) for point in mounts(system)]
-        found += [Item("loop", f"{name} of {path}") for name, path in loops(system, scope.pools).items()]
+        found += [Item("loop", f"{name} of {path}") for name, path in _hostloops.of_pools(system, scope.pools).items()]
         found += [Item("netns", os.path.basename(path)) for path in system.glob("/run/netns/cni-*")]
         found += [Item("link", name) for name in links(system)]
         found += [Item("address", name) for name in addresses(system)]

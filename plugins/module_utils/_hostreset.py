@@ -17,6 +17,7 @@ import signal
 import time
 import typing as t
 
+from ansible_collections.hostplane.cluster.plugins.module_utils import _hostloops
 from ansible_collections.hostplane.cluster.plugins.module_utils import _hostremains as remains
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import MARKER, PROGRAM_DIR, System
 
@@ -127,8 +128,8 @@ def reset(system: System, scope: remains.Scope, timeout: float) -> list[remains.
         for point in remains.mounts(system):
             _umount(point)
         # What is mounted elsewhere keeps its device until it is unmounted there; it is reported.
-        for name in remains.loops(system, scope.pools):
-            remains.run("losetup", "--detach", name)
+        for name in _hostloops.of_pools(system, scope.pools):
+            _hostloops.detach(system, name)
         for path in system.glob("/run/netns/cni-*"):
             with contextlib.suppress(OSError):
                 os.unlink(system.path(path))
