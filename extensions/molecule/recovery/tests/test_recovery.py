@@ -7,10 +7,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -18,31 +15,12 @@ from typing import Any
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _backup, _backup_crypt
 from kubernetes import client, config
+from plays import kill, play, start
 
-TREE = Path(__file__).parents[4]
-INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory"
 ETCDCTL = (
     "crictl exec $(crictl ps --quiet --name '^etcd$') etcdctl --cacert=/etc/kubernetes/pki/etcd/ca.crt"
     " --cert=/etc/kubernetes/pki/etcd/healthcheck-client.crt --key=/etc/kubernetes/pki/etcd/healthcheck-client.key "
 )
-
-
-def start(playbook: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
-    """Start a playbook as a user would."""
-    command = ["ansible-playbook", "-i", str(INVENTORY), str(TREE / f"playbooks/{playbook}.yml")]
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-    return subprocess.Popen(
-        [*command, *args, "-e", json.dumps(variables)],
-        cwd=TREE, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-
-
-def play(playbook: str, *args: str, code: int = 0, **variables: Any) -> str:
-    """Run a playbook to its end; returns its log."""
-    process = start(playbook, *args, **variables)
-    log = process.communicate(timeout=900)[0]
-    assert process.returncode == code, log[-6000:]
-    return log
 
 
 def etcd(cp1: Any, command: str) -> str:
@@ -170,8 +148,7 @@ def test_everything_comes_back_although_the_restore_is_killed(
         if "[Put the data in place]" in line:
             break
     time.sleep(1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill(process)
     log = play("restore", **wanted)
     assert "is back at" in log
     again = client.CoreV1Api(config.new_client_from_config(str(lab_dir / "admin.conf")))

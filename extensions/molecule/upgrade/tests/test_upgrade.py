@@ -7,51 +7,34 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import plays
 import pytest
 from kubernetes import client
 from poller import Poller
 from urllib3.exceptions import HTTPError
 from workload import NODE_PORT, deploy
 
-TREE = Path(__file__).parents[4]
-SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 OLD, NEW = "1.35.4", "1.36.3"
 PATCH = "/etc/kubernetes/patches/kube-apiserver+strategic.yaml"
 BREAKING = "spec: {containers: [{name: kube-apiserver, command: [kube-apiserver, --no-such-flag]}]}"
 NODES = ["cp1", "worker1", "worker2"]
 
 
-def start(playbook: str, version: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
-    """Start a playbook as a user would, with another version in the inventory."""
-    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(TREE / f"playbooks/{playbook}.yml")]
-    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-    settings = json.dumps({"cluster_kubernetes_version": version, **variables})
-    return subprocess.Popen(
-        [*command, *args, "-e", settings],
-        cwd=TREE,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+def start(playbook: str, version: str) -> subprocess.Popen[str]:
+    """Start a playbook with another version in the inventory."""
+    return plays.start(playbook, cluster_kubernetes_version=version)
 
 
 def play(playbook: str, version: str, *args: str, code: int = 0, **variables: Any) -> str:
-    """Run a playbook to its end; returns its log."""
-    process = start(playbook, version, *args, **variables)
-    log = process.communicate(timeout=900)[0]
-    assert process.returncode == code, log[-6000:]
-    return log
+    """Run one to its end; returns its log."""
+    return plays.play(playbook, *args, code=code, cluster_kubernetes_version=version, **variables)
 
 
 def kill_when(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
@@ -61,8 +44,7 @@ def kill_when(process: subprocess.Popen[str], condition: Callable[[], bool]) -> 
         assert process.poll() is None, process.communicate()[0][-6000:]
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    plays.kill(process)
 
 
 def versions(api: client.CoreV1Api) -> dict[str, str]:
