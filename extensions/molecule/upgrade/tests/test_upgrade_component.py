@@ -37,6 +37,8 @@ def other(tmp_path: Path) -> Iterator[Path]:
     """A bundle of the same release in which only crictl is another one, built from a catalogue that says so."""
     releases, bundle = tmp_path / "releases", BUNDLE.with_name("component")
     shutil.copytree(TREE / "releases", releases)
+    # The catalogue names what is built here by its place beside it.
+    (tmp_path / "csi").symlink_to(TREE / "csi")
     catalogue = releases / f"{RELEASE}.yml"
     text = catalogue.read_text()
     assert text.count(FLAG + OLD) == 1
