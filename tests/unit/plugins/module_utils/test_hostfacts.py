@@ -45,10 +45,11 @@ def test_proofs_of_a_kernel_feature(host: System) -> None:
     put(host, "/sys/module/veth/initstate")
     put(host, "/sys/module/loop/parameters/max_loop")
     put(host, "/etc/modprobe.d/cis.conf", "# hardening\ninstall vxlan /bin/false\n")
-    put(host, "/boot/config-" + RELEASE, "CONFIG_NF_CONNTRACK=m\n# CONFIG_BRIDGE is not set\n")
+    put(host, "/boot/config-" + RELEASE, "CONFIG_NF_CONNTRACK=m\nCONFIG_MACVLAN=y\n# CONFIG_BRIDGE is not set\n")
     states = {name: _hostfacts.feature(host, name, never) for name in _hostfacts.FEATURES}
     assert {name: found["state"] for name, found in states.items()} == {
         "overlay": "present",
+        "macvlan": "present",
         "nf_tables": "present",
         "veth": "present",
         "br_netfilter": "loadable",
