@@ -94,7 +94,7 @@ class _Planner:
             request.dns, request.dns_domain, networks["dns_address"], request.facts.values(), len(hosts)
         )
         self.problems += problems
-        taken = [Taken(host.inventory_name, host.address) for host in hosts]
+        taken = [Taken(host.inventory_name, item) for host in hosts for item in (host.address, host.address_ipv6)]
         taken += [
             Taken("the API's balancer", request.vip),
             Taken("the API", endpoint.host),

@@ -143,9 +143,9 @@ class _Planner:
     def _others(self) -> list[Range]:
         request = self.request
         others = {
-            "pod range": [request.pod_cidr],
+            "pod range": [request.pod_cidr, request.pod_cidr_ipv6],
             "pod subnet": list(self.pod_subnets),
-            "service range": [request.service_cidr],
+            "service range": [request.service_cidr, request.service_cidr_ipv6],
             "peer range": list(request.peer_cidrs),
             "taken range": list(request.taken_cidrs),
         }
@@ -182,6 +182,9 @@ class _Planner:
                 if found.contains(int(where), where.version):
                     self.add(POOLS, "pool_taken", f"{text} of the pool {name} has the address {address} of {title}.",
                              "Leave it out of the pool: both would answer for it.")  # fmt: skip
+            if found.version == 6 and not request.service_cidr_ipv6:
+                self.add(POOLS, "pool_family", f"{text} of the pool {name} is for nobody: no Service can be IPv6 here.",
+                         "Use IPv4, or make a cluster with cluster_service_cidr_ipv6.")  # fmt: skip
             same = [home for home in lans if home.version == found.version]
             if same and not any(found.inside(home) for home in same):
                 self.add(POOLS, "pool_outside", f"{text} of the pool {name} is outside of the nodes' networks "

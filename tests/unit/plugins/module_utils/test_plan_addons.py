@@ -18,7 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 POOL = {"name": "default", "addresses": ["10.9.0.200-10.9.0.220"]}
-TAKEN = [Taken("node-1", "10.9.0.21"), Taken("the mirror", "10.9.0.5"), Taken("the API", "api.example.com")]
+BOTH = {
+    "node_cidrs": ["10.9.0.0/24", "fd00:9::/64"],
+    "pod_cidr_ipv6": "fd00:1::/56",
+    "service_cidr_ipv6": "fd00:2::/112",
+}
+TAKEN = [
+    Taken("node-1", "10.9.0.21"),
+    Taken("node-1", "fd00:9::21"),
+    Taken("the mirror", "10.9.0.5"),
+    Taken("the API", "api.example.com"),
+]
 
 
 def request(**options: Any) -> ClusterRequest:
@@ -72,6 +82,15 @@ def test_what_is_asked_for_selects_its_addon() -> None:
         (pools("10.244.3.0/28"), ["pool_overlap", "pool_outside"]),
         (pools("10.96.1.0/28"), ["pool_overlap", "pool_outside"]),
         ({**pools("10.9.0.200"), "peer_cidrs": ["10.9.0.128/25"]}, ["pool_overlap"]),
+        (pools("fd00:9::c0/124"), ["pool_family"]),
+        ({**BOTH, **pools("fd00:9::c0/124", "10.9.0.200")}, []),
+        ({**BOTH, **pools("fd00:9::c0-fd00:9::cf")}, []),
+        ({**BOTH, **pools("fd00:9::c0", "fd00:9::/120")}, ["pool_overlap", "pool_taken"]),
+        ({**BOTH, **pools("fd00:8::/124")}, ["pool_outside"]),
+        ({**BOTH, **pools("fd00:8::/124"), "lan_cidrs": ["fd00:8::/64"]}, []),
+        ({**BOTH, **pools("fd00:1::1:0/124")}, ["pool_overlap", "pool_outside"]),
+        ({**BOTH, **pools("fd00:2::80/124")}, ["pool_overlap", "pool_outside"]),
+        (pools("fd00:9::1-10.9.0.9"), ["pool_invalid"]),
         ({**pools("10.9.0.200"), "taken_cidrs": ["10.9.0.192/26"]}, ["pool_overlap"]),
         ({**pools("10.9.0.200"), "other_clusters": [{"name": "b", "service_cidr": "10.9.0.192/26"}]}, ["pool_overlap"]),
         ({"ingress": {"service": "load_balancer"}}, ["ingress_without_pool"]),
