@@ -429,7 +429,7 @@ def test_versions_do_not_go_back_and_etcd_has_to_be_well(options: dict[str, Any]
     nowhere = {**mirror, "address": mirror["address"].partition(":")[0] + ":9"}
     facts = json.loads(json.dumps(options["facts"]))
     (member,) = facts[0]["etcd"]["members"]
-    sick = [{"version": "3.5.20"}, {"db_size": 2**31}, {"db_size": 2**31, "db_in_use": 2**31}, {"healthy": False}]
+    sick = [{"version": "3.5.20"}, {"db_size": 2**31, "db_in_use": 0}, {"healthy": False}]
     facts[0]["etcd"]["members"] = [{**member, **change} for change in sick]
     result = run_module(**{**options, "version": "1.34.9", "facts": facts}, mirror=nowhere, images=IMAGES)
     assert {"version_downgrade", "mirror_silent"} <= codes(result)
