@@ -143,7 +143,8 @@ class _Planner:
     def _others(self) -> list[Range]:
         request = self.request
         others = {
-            "pod range": [request.pod_cidr, request.pod_cidr_ipv6],
+            # Pods of the underlay have the subnets, and their range plays no part.
+            "pod range": [] if self.pod_subnets else [request.pod_cidr, request.pod_cidr_ipv6],
             "pod subnet": list(self.pod_subnets),
             "service range": [request.service_cidr, request.service_cidr_ipv6],
             "peer range": list(request.peer_cidrs),

@@ -103,7 +103,8 @@ plan:
       description: The settings of Traefik with their defaults; only C(enabled) when there is none.
       type: dict
     networks:
-      description: The address plan as M(hostplane.cluster.cidr_plan) returns it.
+      description: The address plan as M(hostplane.cluster.cidr_plan) returns it, and of pods of the mode V(macvlan) the
+        C(ranges) of every host for the plugin host-local.
       type: dict
     pod_network:
       description:

@@ -43,6 +43,13 @@ def pools(*addresses: str, **more: Any) -> dict[str, Any]:
     return {"load_balancer": {"pools": [{"name": "default", "addresses": list(addresses), **more}]}}
 
 
+def test_the_range_of_pods_plays_no_part_where_they_have_subnets_of_the_lan() -> None:
+    wanted = request(**pools("10.244.3.0/28", "10.9.0.192/28"), lan_cidrs=["10.244.0.0/16"])
+    found = {subnet: plan_addons(wanted, TAKEN, [subnet])[1] for subnet in ("10.9.0.128/26", "10.9.0.192/26")}
+    assert [problem.code for problem in found["10.9.0.128/26"]] == []
+    assert [problem.code for problem in found["10.9.0.192/26"]] == ["pool_overlap"]
+
+
 def test_nothing_asked_for_is_nothing_planned() -> None:
     plan, problems = plan_addons(request(), TAKEN)
     assert (plan, problems) == ({"load_balancer": {"pools": []}, "ingress": {"enabled": False}}, [])
