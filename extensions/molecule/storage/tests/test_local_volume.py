@@ -249,7 +249,10 @@ def test_a_restart_of_the_node(volumes: Volumes, worker: Any, inventory: dict[st
     volumes.sh("raw", "echo raw | dd of=/dev/data conv=notrunc,fsync")
     started = volumes.read("user").status.container_statuses[0].container_id
     # As a power cut, but for the kernel's memory: the node's processes and mounts are gone at once.
-    held = worker.check_output("losetup --list --noheadings --output NAME,BACK-FILE | awk '/volumeDevices/ {print $1}'")
+    # The kernel lists devices of all nodes that are containers on it.
+    names = [*files_in(worker), *(item.metadata.name for item in volumes.api.list_persistent_volume().items)]
+    listed = worker.check_output("losetup --list --noheadings --output NAME,BACK-FILE").splitlines()
+    held = [line.split()[0] for line in listed if any(name in line for name in names)]
     subprocess.run(["podman", "restart", "--time=0", f"{inventory['vars']['lab_name']}-worker1"], check=True)
 
     def again() -> bool:
@@ -261,7 +264,7 @@ def test_a_restart_of_the_node(volumes: Volumes, worker: Any, inventory: dict[st
     until("a raw device is", lambda: volumes.sh("raw", "head -c 3 /dev/data").startswith("raw"))
     until("an inline volume is", lambda: size(volumes, "scratch") <= 32)
     until("nothing lies around", lambda: orphans(volumes, "worker1") == [])
-    # A loop device that the kubelet has put on the raw one ends with a machine, but not with a container.
-    worker.check_output(f"losetup --detach {' '.join(held.split())}")
+    # Loop devices end with a machine, but not with a container.
+    worker.check_output(f"losetup --detach {' '.join(held)}")
     volumes.clean()
     until("no loop device is left", lambda: loops(worker) == 0)
