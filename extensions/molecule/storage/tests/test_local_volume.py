@@ -248,11 +248,11 @@ def test_a_restart_of_the_node(volumes: Volumes, worker: Any, inventory: dict[st
     volumes.pod("raw", "raw", block=True, restartPolicy="Always")
     volumes.sh("raw", "echo raw | dd of=/dev/data conv=notrunc,fsync")
     started = volumes.read("user").status.container_statuses[0].container_id
-    # As a power cut, but for the kernel's memory: the node's processes and mounts are gone at once.
     # The kernel lists devices of all nodes that are containers on it.
     names = [*files_in(worker), *(item.metadata.name for item in volumes.api.list_persistent_volume().items)]
     listed = worker.check_output("losetup --list --noheadings --output NAME,BACK-FILE").splitlines()
     held = [line.split()[0] for line in listed if any(name in line for name in names)]
+    # As a power cut, but for the kernel's memory: the node's processes and mounts are gone at once.
     subprocess.run(["podman", "restart", "--time=0", f"{inventory['vars']['lab_name']}-worker1"], check=True)
 
     def again() -> bool:
