@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from typing import Any
 
 MIRROR = "kubernetes.io/config.mirror"
-UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+# Taints that tell a node's condition: cordoned, not Ready, short of something.
+PASSING = "node.kubernetes.io/"
+UNSCHEDULABLE = f"{PASSING}unschedulable"
 # How the API says that it will never evict this pod, with status 500 as for a fault of its own.
 MANY_BUDGETS = "more than one PodDisruptionBudget"
 
@@ -77,12 +79,31 @@ def to_evict(pods: Iterable[dict[str, Any]], known: set[str] | None = None) -> l
     return sorted(chosen, key=full_name)
 
 
-def tolerates_cordon(pod: dict[str, Any]) -> bool:
-    """Whether the scheduler may put the pod on a cordoned node."""
+def tolerates(pod: dict[str, Any], taint: dict[str, Any]) -> bool:
+    """Whether the scheduler may put the pod on a node with this taint."""
     for entry in pod.get("spec", {}).get("tolerations") or []:
-        if entry.get("key") in (None, "", UNSCHEDULABLE) and entry.get("effect") in (None, "", "NoSchedule"):
+        if entry.get("key") not in (None, "", taint["key"]) or entry.get("effect") not in (None, "", taint["effect"]):
+            continue
+        if entry.get("operator") == "Exists" or (entry.get("value") or "") == (taint.get("value") or ""):
             return True
     return False
+
+
+def tolerates_cordon(pod: dict[str, Any]) -> bool:
+    """Whether the scheduler may put the pod on a cordoned node."""
+    return tolerates(pod, {"key": UNSCHEDULABLE, "effect": "NoSchedule"})
+
+
+def fits(pod: dict[str, Any], node: dict[str, Any]) -> bool:
+    """Whether neither a label nor a taint that lasts keeps the pod off the node; cordons and ill nodes come and go."""
+    labels = (node["metadata"].get("labels") or {}).items()
+    lasting = [
+        taint
+        for taint in node.get("spec", {}).get("taints") or []
+        if taint["effect"] != "PreferNoSchedule" and not taint["key"].startswith(PASSING)
+    ]
+    selector = (pod.get("spec", {}).get("nodeSelector") or {}).items()
+    return selector <= labels and all(tolerates(pod, taint) for taint in lasting)
 
 
 def refusals(pods: Iterable[dict[str, Any]], unmanaged: str, emptydir: bool) -> list[str]:

@@ -174,6 +174,7 @@ def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Iterable[Fa
         *_upgrade_api_rules.check_kubeadm(cluster.kubeadm, running, minor),
         *_upgrade_api_rules.check_configs(cluster.kubelet, cluster.proxy, minor),
         *_upgrade_pod_rules.check_budgets(moving, cluster.budgets),
+        *_upgrade_pod_rules.check_room(moving, cluster.budgets, cluster.nodes),
         *_upgrade_pod_rules.check_unmanaged(moving, wanted.unmanaged_refused),
         *_upgrade_pod_rules.check_emptydir(moving, wanted.emptydir_refused),
         *_upgrade_pod_rules.check_local_data(moving, cluster.volumes),

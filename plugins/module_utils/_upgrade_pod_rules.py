@@ -70,6 +70,28 @@ def check_budgets(pods: Sequence[Object], budgets: Iterable[Object]) -> Iterator
         )
 
 
+def check_room(pods: Iterable[Object], budgets: Iterable[Object], nodes: Sequence[Object]) -> Iterator[Finding]:
+    """Budgets that let the first of a node's pods go, and no more since none of the others is for its successor."""
+    by_name = {_drain.full_name(budget): budget for budget in budgets}
+    stay: dict[tuple[str, str], list[str]] = {}
+    for pod in pods:
+        where = pod["spec"]["nodeName"]
+        covering = [] if _drain.is_exempt(pod) else _drain.budgets_of(pod, by_name.values())
+        others = [node for node in nodes if node["metadata"]["name"] != where]
+        if len(covering) == 1 and not any(_drain.fits(pod, node) for node in others):
+            stay.setdefault((where, _drain.full_name(covering[0])), []).append(_drain.full_name(pod))
+    for (where, name), names in sorted(stay.items()):
+        allowed = by_name[name].get("status", {}).get("disruptionsAllowed", 0)
+        if 0 < allowed < len(names):
+            yield error(
+                "pdb_no_room",
+                f"PodDisruptionBudget {name} lets {allowed} of {listed(names)} go, and no node but {where} takes what "
+                "is made instead: its drain would wait until its deadline.",
+                "Add a node that takes them, let them onto the control plane, or set upgrade_drain to never.",
+                path=name,
+            )
+
+
 def check_unmanaged(pods: Iterable[Object], refused: bool) -> Iterator[Finding]:
     """Pods that are gone for good when they are evicted; refused is whether a drain stops at them."""
     found = [_drain.full_name(pod) for pod in pods if not _drain.controller(pod) and not _drain.is_finished(pod)]

@@ -54,6 +54,54 @@ def test_a_budget_that_allows_nothing_blocks_and_says_whether_it_ever_will() -> 
     assert not list(rules.check_budgets([], [budget()]))
 
 
+def node(name: str, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "labels": labels or {}}, "spec": spec}
+
+
+PLANE = [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]
+CORDONED = [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]
+TOLERANT = [{"key": PLANE[0]["key"], "operator": "Exists"}]
+
+
+@pytest.mark.parametrize(
+    ("spec", "other"),
+    [
+        ({}, []),
+        ({}, [node("cp1", taints=PLANE)]),
+        ({"nodeSelector": {"disk": "ssd"}}, [node("n2", labels={"disk": "hdd"})]),
+        ({"tolerations": [{"key": "other", "operator": "Exists"}]}, [node("cp1", taints=PLANE)]),
+    ],
+)
+def test_a_budget_whose_pods_fit_nowhere_else_ends_the_drain_at_the_second(
+    spec: dict[str, Any], other: list[dict[str, Any]]
+) -> None:
+    pods = [pod("p1", **spec), pod("p2", **spec)]
+    (found,) = rules.check_room(pods, [budget(allowed=1)], [node("n1"), *other])
+    assert (found.code, found.severity, found.path) == ("pdb_no_room", "error", "shop/b1")
+    assert "lets 1 of shop/p1, shop/p2 go" in found.message and "n1" in found.message
+
+
+@pytest.mark.parametrize(
+    ("pods", "allowed", "other"),
+    [
+        ([pod("p1"), pod("p2")], 1, node("n2")),
+        ([pod("p1"), pod("p2")], 1, node("n2", taints=[{"key": "x", "effect": "PreferNoSchedule"}])),
+        ([pod("p1", tolerations=TOLERANT), pod("p2", tolerations=TOLERANT)], 1, node("cp1", taints=PLANE)),
+        # One on each of two nodes: the second may go when the first is back.
+        ([pod("p1"), pod("p2", node="n2")], 1, node("n2")),
+        # As a killed run leaves it.
+        ([pod("p1"), pod("p2")], 1, node("n2", unschedulable=True, taints=CORDONED)),
+        ([pod("p1"), pod("p2")], 2, node("cp1", taints=PLANE)),
+        # That is another finding.
+        ([pod("p1"), pod("p2")], 0, node("cp1", taints=PLANE)),
+    ],
+)
+def test_a_budget_whose_pods_find_room_holds_nobody_up(
+    pods: list[dict[str, Any]], allowed: int, other: dict[str, Any]
+) -> None:
+    assert not list(rules.check_room(pods, [budget(allowed=allowed)], [node("n1"), other]))
+
+
 def test_two_budgets_for_one_pod_are_never_satisfied() -> None:
     found = rules.check_budgets([pod()], [budget("b1", allowed=1), budget("b2", allowed=1)])
     assert codes(found) == [("pdb_several", "error")]
