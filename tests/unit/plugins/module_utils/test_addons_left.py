@@ -29,7 +29,7 @@ def test_all_that_is_not_wanted_any_more_is_told_at_once() -> None:
 @pytest.mark.parametrize("name", sorted(ADDONS))
 def test_what_is_wanted_is_not_even_looked_for(name: str) -> None:
     asked: list[str] = []
-    left([name], lambda path: asked.append(path))
+    left([name], asked.append)
     assert len(asked) == len(ADDONS) - 1 and ADDONS[name].path not in asked
 
 
