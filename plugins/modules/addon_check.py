@@ -13,7 +13,8 @@ description:
   - An addon goes on when its setting is taken out of the inventory, and nobody updates it any more. This finds the DNS
     cache, MetalLB, Traefik and kube-router that this collection has applied and that are no longer asked for.
   - Removes nothing, since users' Services may depend on it.
-  - Runs on the controller. When O(kubeconfig) is missing, as before the cluster is created, nothing is found.
+  - Runs on the controller. When O(kubeconfig) is missing, as before the cluster is created, nothing is found. Neither is
+    it while the API is down, which a warning tells.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
   - hostplane.cluster.attributes.api
@@ -84,7 +85,12 @@ def main() -> None:
     except _kubeapi.KubeApiError as exc:
         module.fail_json(msg=str(exc))
     except _kubeapi.API_ERRORS as exc:
-        module.fail_json(msg=f"the API refused or did not answer: {_kubeapi.reason_of(exc)}")
+        status = _kubeapi.status_of(exc)
+        if 400 <= status < 500:
+            module.fail_json(msg=f"the API refused: {_kubeapi.reason_of(exc)}")
+        # As while a control plane is upgraded or repaired: what is wrong there has to be told, not that this can't be.
+        module.warn(f"the API did not answer, so addons were not looked for: {_kubeapi.reason_of(exc)}")
+        problems = []
     module.exit_json(changed=False, problems=[problem.to_dict() for problem in problems])
 
 

@@ -53,5 +53,14 @@ def test_a_refusal_is_no_absence(run_module: Run, api: dict[str, Any], kubeconfi
     assert "the API refused" in result["msg"]
 
 
+@pytest.mark.parametrize("status", [0, 500, 503])
+def test_an_api_that_is_down_keeps_nobody_from_hearing_why(
+    run_module: Run, api: dict[str, Any], kubeconfig: str, status: int
+) -> None:
+    api["traefik"] = status
+    result = run_module(addon_check, kubeconfig=kubeconfig)
+    assert not result.get("failed") and result["problems"] == []
+
+
 def test_before_there_is_a_cluster_nothing_is_left(run_module: Run, tmp_path: Path) -> None:
     assert run_module(addon_check, kubeconfig=str(tmp_path / "none"))["problems"] == []
