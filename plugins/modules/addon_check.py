@@ -13,8 +13,8 @@ description:
   - An addon goes on when its setting is taken out of the inventory, and nobody updates it any more. This finds the DNS
     cache, MetalLB, Traefik and kube-router that this collection has applied and that are no longer asked for.
   - Removes nothing, since users' Services may depend on it.
-  - Runs on the controller. When O(kubeconfig) is missing, as before the cluster is created, nothing is found. Neither is
-    it while the API is down, which a warning tells.
+  - Runs on the controller. When O(kubeconfig) is missing, as before the cluster is created, nothing is found.
+  - An API that is down is no error but a warning, and nothing is found either.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
   - hostplane.cluster.attributes.api
