@@ -14,7 +14,8 @@ description:
   - With O(probe=new) it runs a pod on every node that has never been proven, and each must reach a Service through
     cluster DNS, the API and a pod on another node. The pods are removed again, and the node is annotated.
   - Runs on the controller.
-  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
+  - In check mode nothing is waited for, since nodes may be missing that the run itself would join, and O(kubeconfig) may
+    be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
   - hostplane.cluster.attributes.api
@@ -184,7 +185,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "nodes": [], "probed": [], "probes": 0, "seconds": 0.0}
     deadline = start + params["timeout"]
     api = _kubeapi.KubeApi(params["kubeconfig"])
-    _kubeapi.wait(deadline, NOT_READY, lambda: not_ready(api, params["nodes"], params["workloads"], params["version"]))
+    if not module.check_mode:
+        _kubeapi.wait(
+            deadline, NOT_READY, lambda: not_ready(api, params["nodes"], params["workloads"], params["version"])
+        )
     listing = api.items("/api/v1/nodes")
     fresh = {
         "never": [],

@@ -236,3 +236,11 @@ def test_before_there_is_a_cluster(run_module: Run, options: dict[str, Any], tmp
 
 def test_a_probe_needs_an_image(run_module: Run, options: dict[str, Any]) -> None:
     assert "probe_image" in run_module(cluster_ready, probe="new", **options)["msg"]
+
+
+def test_in_check_mode_nobody_waits_for_a_node_that_would_join(
+    run_module: Run, api: Api, options: dict[str, Any]
+) -> None:
+    options["nodes"] = [*options["nodes"], "worker9"]
+    assert "node worker9: not in the cluster" in run_module(cluster_ready, **{**options, "timeout": 1})["msg"]
+    assert not run_module(cluster_ready, check=True, **options).get("failed")
