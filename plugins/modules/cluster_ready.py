@@ -14,8 +14,8 @@ description:
   - With O(probe=new) it runs a pod on every node that has never been proven, and each must reach a Service through
     cluster DNS, the API and a pod on another node. The pods are removed again, and the node is annotated.
   - Runs on the controller.
-  - In check mode nothing is waited for, since the run itself may be to join a node, and O(kubeconfig) may be missing, as
-    before the cluster is created.
+  - In check mode nothing is waited for, since a node may be missing that the run itself would join.
+  - In check mode O(kubeconfig) may be missing, as before the cluster is created.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
   - hostplane.cluster.attributes.api
