@@ -37,6 +37,8 @@ PATCHES = f"{ROOT}/patches"
 ADMIN = f"{ROOT}/admin.conf"
 KUBELET = f"{ROOT}/kubelet.conf"
 KEPT = "/var/lib/hostplane/upgrade"
+# However short an operator's patience with the new release is: what ran before gets the time to come back.
+ROLLBACK_SECONDS = 180
 # What can be put back at any time. An etcd of a newer minor has changed its data; kubeadm itself takes etcd back, with
 # the data from before, when it does not come up.
 REVERSIBLE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -189,7 +191,7 @@ def roll_back(marker: Marker, kept: str, reason: str, seconds: int) -> str:
     since = time.time()
     back = put_back(kept)
     try:
-        left = host.wait_for(lambda: restarted(back, since) or complaint(), seconds)
+        left = host.wait_for(lambda: restarted(back, since) or complaint(), max(seconds, ROLLBACK_SECONDS))
     except host.HostError as exc:
         left = str(exc)
     if left:

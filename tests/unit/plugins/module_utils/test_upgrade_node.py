@@ -136,7 +136,8 @@ def test_a_control_plane_that_is_ill_afterwards_is_put_back(place: Any) -> None:
     assert "was rolled back" in str(error.value)
 
 
-def test_what_does_not_come_back_is_told(place: Any) -> None:
+def test_what_does_not_come_back_is_told(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upgrade, "ROLLBACK_SECONDS", 1)
     place.kubeadm("exit 1")
     place.complaints = ["", *["the API server is ill"] * 50]
     with pytest.raises(KubeadmError, match="is not well: the API server is ill") as error:
