@@ -34,6 +34,12 @@ def evictable(pods: Iterable[Object], nodes: set[str]) -> list[Object]:
     ]
 
 
+def _is_moving(budget: Object) -> bool:
+    """Whether an eviction is under way, as a killed drain leaves it: none more is allowed until its pod has gone."""
+    status = budget.get("status", {})
+    return int(status.get("currentHealthy", 0)) > int(status.get("desiredHealthy", 0))
+
+
 def check_budgets(pods: Sequence[Object], budgets: Iterable[Object]) -> Iterator[Finding]:
     """Budgets that refuse each eviction now. One that could never allow any is told from one that may recover."""
     known = list(budgets)
@@ -46,7 +52,7 @@ def check_budgets(pods: Sequence[Object], budgets: Iterable[Object]) -> Iterator
         covering = _drain.budgets_of(pod, known)
         if len(covering) > 1:
             several.append(_drain.full_name(pod))
-        elif covering and _drain.blocks(covering[0], pod):
+        elif covering and _drain.blocks(covering[0], pod) and not _is_moving(covering[0]):
             held.setdefault(_drain.full_name(covering[0]), []).append(_drain.full_name(pod))
     for name, names in sorted(held.items()):
         status = by_name[name].get("status", {})

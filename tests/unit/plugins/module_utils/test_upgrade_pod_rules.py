@@ -52,6 +52,8 @@ def test_a_budget_that_allows_nothing_blocks_and_says_whether_it_ever_will() -> 
     assert "healthy again" in found.remedy
     assert not list(rules.check_budgets(pods, [budget(allowed=1)]))
     assert not list(rules.check_budgets([], [budget()]))
+    # As right after an eviction: the budget counts its pod as gone, and it is still there.
+    assert not list(rules.check_budgets(pods, [budget(desired=1, healthy=2)]))
 
 
 def node(name: str, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
