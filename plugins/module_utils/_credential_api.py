@@ -74,13 +74,7 @@ def has_role(api: _kubeapi.KubeApi, namespace: str, name: str) -> bool:
 
 
 def _there(api: _kubeapi.KubeApi, path: str) -> bool:
-    try:
-        api.call("GET", path)
-    except _kubeapi.API_ERRORS as exc:
-        if _kubeapi.status_of(exc) != 404:
-            raise
-        return False
-    return True
+    return _kubeapi.find(api, path) is not None
 
 
 def _delete(api: _kubeapi.KubeApi, path: str) -> None:

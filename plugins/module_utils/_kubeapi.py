@@ -118,6 +118,16 @@ class KubeApi:
         self.call("PATCH", path, body=body, content_type=MERGE_PATCH)
 
 
+def find(api: KubeApi, path: str) -> Any:
+    """An object; None when it is not there. Raises one of API_ERRORS."""
+    try:
+        return api.call("GET", path)
+    except API_ERRORS as exc:
+        if status_of(exc) != 404:
+            raise
+        return None
+
+
 class Incomplete(KubeApiError):
     """The deadline passed; the message lists everything that was still missing."""
 

@@ -83,8 +83,9 @@ def check_room(pods: Iterable[Object], budgets: Iterable[Object], nodes: Sequenc
     for pod in pods:
         where = pod["spec"]["nodeName"]
         covering = [] if _drain.is_exempt(pod) else _drain.budgets_of(pod, by_name.values())
-        others = [node for node in nodes if node["metadata"]["name"] != where]
-        if len(covering) == 1 and not any(_drain.fits(pod, node) for node in others):
+        if len(covering) != 1:
+            continue
+        if not any(node["metadata"]["name"] != where and _drain.fits(pod, node) for node in nodes):
             stay.setdefault((where, _drain.full_name(covering[0])), []).append(_drain.full_name(pod))
     for (where, name), names in sorted(stay.items()):
         allowed = by_name[name].get("status", {}).get("disruptionsAllowed", 0)

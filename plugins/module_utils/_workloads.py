@@ -17,22 +17,22 @@ def incomplete(api: _kubeapi.KubeApi, references: list[str], nodes: list[str]) -
     Pods on a node that is not Ready are not waited for, unless it is one of these nodes: a host that is dead
     keeps nobody from joining, nor from being removed. Raises one of API_ERRORS.
     """
-    lines, pods = [], {}
+    found = {}
     for reference in references:
         kind, namespace, name = reference.split("/")
-        try:
-            found = api.call("GET", f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}")
-        except _kubeapi.API_ERRORS as exc:
-            if _kubeapi.status_of(exc) != 404:
-                raise
-            lines.append(f"{kind} {namespace}/{name}: is not there")
-            continue
-        if not _ready.workload_not_ready(found):
-            continue
-        there = api.items(f"/api/v1/namespaces/{namespace}/pods")
-        stuck = _ready.out_of_reach(found, there, api.items("/api/v1/nodes"), nodes)
-        line = _ready.workload_not_ready(found, *stuck)
-        if line:
-            lines.append(line)
-            pods[namespace] = there
-    return lines + [line for namespace in sorted(pods) for line in _ready.pods_waiting(pods[namespace])]
+        found[reference] = _kubeapi.find(api, f"/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}")
+    lacking = [obj for obj in found.values() if obj and _ready.workload_not_ready(obj)]
+    listing = api.items("/api/v1/nodes") if lacking else []
+    namespaces = sorted({obj["metadata"]["namespace"] for obj in lacking})
+    pods = {namespace: api.items(f"/api/v1/namespaces/{namespace}/pods") for namespace in namespaces}
+    lines, waiting = [], set()
+    for reference, obj in found.items():
+        if obj is None:
+            lines.append(f"{reference.replace('/', ' ', 1)}: is not there")
+        elif obj in lacking:
+            namespace = obj["metadata"]["namespace"]
+            line = _ready.workload_not_ready(obj, *_ready.out_of_reach(obj, pods[namespace], listing, nodes))
+            if line:
+                lines.append(line)
+                waiting.add(namespace)
+    return lines + [line for namespace in sorted(waiting) for line in _ready.pods_waiting(pods[namespace])]

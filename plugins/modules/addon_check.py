@@ -50,7 +50,7 @@ problems:
 """
 
 import os
-from typing import Any
+from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi
@@ -71,17 +71,9 @@ def main() -> None:
     if not os.path.exists(params["kubeconfig"]):
         module.exit_json(changed=False, problems=[])
 
-    def look(path: str) -> Any:
-        try:
-            return api.call("GET", path)
-        except _kubeapi.API_ERRORS as exc:
-            if _kubeapi.status_of(exc) != 404:
-                raise
-            return None
-
     try:
         api = _kubeapi.KubeApi(params["kubeconfig"])
-        problems = left(params["wanted"], look)
+        problems = left(params["wanted"], partial(_kubeapi.find, api))
     except _kubeapi.KubeApiError as exc:
         module.fail_json(msg=str(exc))
     except _kubeapi.API_ERRORS as exc:
