@@ -2,43 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Claims, pods that use them, and playbook runs with other settings."""
+"""Claims, and pods that use them."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from kubernetes import client
 from kubernetes.stream import stream
 
-TOP = Path(__file__).parents[4]
-INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory"
-PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
 # It has a shell.
 IMAGE = "docker.io/rancher/local-path-provisioner:v0.0.30"
 NAMESPACE = "default"
 SECONDS = 120
-
-
-def run_create(*arguments: str, fails: bool = False, **variables: Any) -> str:
-    """Run the playbook create with other variables; returns what it said."""
-    command = ["ansible-playbook", f"--inventory={INVENTORY}", str(TOP / "playbooks/create.yml"), *arguments]
-    done = subprocess.run(
-        [*command, "--extra-vars", json.dumps(variables)],
-        cwd=TOP,
-        env=PLAIN,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert bool(done.returncode) == fails, done.stdout + done.stderr
-    return done.stdout
 
 
 def until(what: str, check: Callable[[], Any], seconds: float = SECONDS) -> Any:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster import INVENTORY, Volumes, run_create, until
+from cluster import Volumes, until
 from kubernetes import client
+from plays import INVENTORY, play
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 DIRECTORY = "/var/lib/hostplane-storage/local-path"
@@ -86,8 +87,9 @@ def test_what_is_wrong_comes_together_and_before_any_change(
     worker = hosts["worker1"]
     worker.check_output("echo 'UUID=1 /srv/gone ext4 nofail 0 2' >> /etc/fstab")
     try:
-        log = run_create(
-            fails=True,
+        log = play(
+            "create",
+            code=2,
             cluster_storage=wrong,
             node_storage={
                 "disks": [{"device": LINK, "mount": "/srv/volumes"}],
@@ -124,13 +126,13 @@ def test_another_default_and_a_disk(
         "directories": [{"path": "/srv/volumes/pool", "mode": "0700"}],
     }
     own = f"{{{{ {node} if inventory_hostname == 'worker1' else {{}} }}}}"
-    log = run_create(cluster_storage=storage, node_storage=own)
+    log = play("create", cluster_storage=storage, node_storage=own)
     assert re.findall(r"(\w+) +: .*changed=([1-9])", log) == [("cp1", "1"), ("worker1", "1")], log
     assert defaults(classes) == ["kept"]
     worker = hosts["worker1"]
     assert worker.mount_point("/srv/volumes").filesystem == "ext4" and worker.file("/srv/volumes/pool").mode == 0o700
     assert "nofail" in worker.check_output("grep /srv/volumes /etc/fstab")
-    log = run_create(cluster_storage=storage, node_storage=own)
+    log = play("create", cluster_storage=storage, node_storage=own)
     assert re.findall(r"changed=[1-9]", log) == [], log
     volumes.claim("data")
     volumes.pod("user", "data")
@@ -141,7 +143,7 @@ def test_another_default_and_a_disk(
     volumes.claims.remove("data")
 
     # The class has a volume, so it stays when it is not listed any more; it is the default no longer.
-    run_create()
+    play("create")
     assert defaults(classes) == ["local-path"]
     assert "kept" in [item.metadata.name for item in classes.list_storage_class().items]
     volumes.api.delete_persistent_volume(name)
@@ -149,6 +151,6 @@ def test_another_default_and_a_disk(
         "the volume is gone",
         lambda: name not in [item.metadata.name for item in volumes.api.list_persistent_volume().items],
     )
-    log = run_create()
+    log = play("create")
     assert re.findall(r"(\w+) +: .*changed=([1-9])", log) == [("cp1", "1")], log
     assert [item.metadata.name for item in classes.list_storage_class().items] == NAMES

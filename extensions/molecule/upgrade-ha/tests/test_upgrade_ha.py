@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kubernetes import client
+from kubernetes import client, config
 from plays import changes, play
 from poller import Poller
-from workload import NODE_PORT, deploy
+from workload import IMAGE, NODE_PORT, deploy
 
 NEW = "1.36.3"
 LONGEST_GAP = 4.0
@@ -44,6 +44,33 @@ def all_ready(api: client.CoreV1Api) -> bool:
     )
 
 
+def keep_data(api: client.CoreV1Api, kubeconfig: Path) -> None:
+    """A Deployment of one pod that notes each of its starts in a volume of the worker."""
+    labels, place = {"app": "keeper"}, {"name": "data", "mountPath": "/data"}
+    command = ["sh", "-c", "date +%s >> /data/starts; exec sleep 100000"]
+    container = {"name": "c", "image": IMAGE, "command": command, "volumeMounts": [place]}
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "keeper"}}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container], "volumes": [volume]}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
+    api.create_namespaced_persistent_volume_claim(
+        "default", {"metadata": {"name": "keeper"}, "spec": {**claim, "storageClassName": "local-volume"}}
+    )
+    client.AppsV1Api(config.new_client_from_config(str(kubeconfig))).create_namespaced_deployment(
+        "default",
+        {
+            "metadata": {"name": "keeper"},
+            "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
+        },
+    )
+    seconds_until(lambda: len(keepers(api)) == 1)
+
+
+def keepers(api: client.CoreV1Api) -> list[str]:
+    """The pods of that Deployment that run."""
+    pods = api.list_namespaced_pod("default", label_selector="app=keeper").items
+    return [item.metadata.name for item in pods if item.status.phase == "Running"]
+
+
 def seconds_until(true: Callable[[], bool], limit: float = 120) -> None:
     end = time.monotonic() + limit
     while not true():
@@ -69,6 +96,7 @@ def test_a_member_of_etcd_that_is_down_stops_it_before_any_change(hosts: dict[st
 
 def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.CoreV1Api) -> None:
     deploy(lab_dir / "admin.conf")
+    keep_data(api, lab_dir / "admin.conf")
     address = inventory["groups"]["control_plane"]["cp1"]["ansible_host"]
     pollers = Poller.of_api(lab_dir / "admin.conf"), Poller(f"http://{address}:{NODE_PORT}/hostname")
     for poller in pollers:
@@ -78,6 +106,20 @@ def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.Co
     assert {node.status.node_info.kubelet_version for node in api.list_node().items} == {f"v{NEW}"}
     assert gap <= LONGEST_GAP
     assert pollers[1].lost == 0
+
+
+def test_a_volume_is_as_it_was(hosts: dict[str, Any], api: client.CoreV1Api) -> None:
+    seconds_until(lambda: len(keepers(api)) == 1)
+    volume = api.read_namespaced_persistent_volume_claim("keeper", "default").spec.volume_name
+    mounted = (
+        hosts["worker1"]
+        .check_output(f"findmnt --list --noheadings --output TARGET | grep {volume} | head -n 1")
+        .strip()
+    )
+    # One line of the pod before, one of the pod that came after the worker had been emptied.
+    assert len(hosts["worker1"].file(f"{mounted}/starts").content_string.split()) == 2
+    listed = hosts["worker1"].check_output("losetup --list --noheadings --output BACK-FILE")
+    assert listed.count("hostplane-storage/volumes/") == 1
 
 
 def test_etcd_is_whole_and_again_changes_nothing(hosts: dict[str, Any]) -> None:

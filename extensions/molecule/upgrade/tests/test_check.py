@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import re
 import subprocess
 import time
@@ -21,10 +20,8 @@ import pytest
 import yaml
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
+from plays import INVENTORY, PLAIN, start
 
-TOP = Path(__file__).parents[4]
-INVENTORY = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory"
-PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_TIMEOUT": "5"}
 TARGET = "1.36.3"
 NAMESPACE = "upgrade-check"
 Finding = dict[str, Any]
@@ -39,12 +36,11 @@ def seconds_until(true: Callable[[], Any], limit: float = 60) -> None:
 
 def run_check(*arguments: str, playbook: str = "upgrade_check", **variables: Any) -> tuple[str, list[Finding]]:
     """Run a playbook; what it said, and its findings when it failed because of them."""
-    command = ["ansible-playbook", "-i", str(INVENTORY), *arguments, str(TOP / f"playbooks/{playbook}.yml")]
-    extra = json.dumps({"cluster_kubernetes_version": TARGET, **variables})
-    done = subprocess.run([*command, "-e", extra], capture_output=True, text=True, check=False, env=PLAIN)
-    failed = re.search(r"^fatal: \[[^\]]+\]: FAILED! => (\{.*\})$", done.stdout, re.M)
-    assert bool(failed) == bool(done.returncode), done.stdout[-3000:] + done.stderr[-2000:]
-    return done.stdout, json.loads(failed[1])["findings"] if failed else []
+    process = start(playbook, "--timeout=5", *arguments, **{"cluster_kubernetes_version": TARGET, **variables})
+    log = process.communicate()[0]
+    failed = re.search(r"^fatal: \[[^\]]+\]: FAILED! => (\{.*\})$", log, re.M)
+    assert bool(failed) == bool(process.returncode), log[-5000:]
+    return log, json.loads(failed[1])["findings"] if failed else []
 
 
 def run_module(**options: Any) -> dict[str, Any]:
