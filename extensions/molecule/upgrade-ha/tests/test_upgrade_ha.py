@@ -16,10 +16,12 @@ from typing import Any
 from kubernetes import client, config
 from plays import changes, play
 from poller import Poller
-from workload import IMAGE, NODE_PORT, deploy
+from workload import NODE_PORT, deploy
 
 NEW = "1.36.3"
 LONGEST_GAP = 4.0
+# An image with a shell.
+SHELL = "docker.io/rancher/local-path-provisioner:v0.0.30"
 PKI = "/etc/kubernetes/pki/etcd"
 
 
@@ -48,7 +50,7 @@ def keep_data(api: client.CoreV1Api, kubeconfig: Path) -> None:
     """A Deployment of one pod that notes each of its starts in a volume of the worker."""
     labels, place = {"app": "keeper"}, {"name": "data", "mountPath": "/data"}
     command = ["sh", "-c", "date +%s >> /data/starts; exec sleep 100000"]
-    container = {"name": "c", "image": IMAGE, "command": command, "volumeMounts": [place]}
+    container = {"name": "c", "image": SHELL, "command": command, "volumeMounts": [place]}
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "keeper"}}
     spec = {"terminationGracePeriodSeconds": 0, "containers": [container], "volumes": [volume]}
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}}
@@ -111,14 +113,11 @@ def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.Co
 def test_a_volume_is_as_it_was(hosts: dict[str, Any], api: client.CoreV1Api) -> None:
     seconds_until(lambda: len(keepers(api)) == 1)
     volume = api.read_namespaced_persistent_volume_claim("keeper", "default").spec.volume_name
-    mounted = (
-        hosts["worker1"]
-        .check_output(f"findmnt --list --noheadings --output TARGET | grep {volume} | head -n 1")
-        .strip()
-    )
+    worker = hosts["worker1"]
+    mounted = worker.check_output(f"findmnt --list --noheadings --output TARGET | grep {volume} | head -n 1").strip()
     # One line of the pod before, one of the pod that came after the worker had been emptied.
-    assert len(hosts["worker1"].file(f"{mounted}/starts").content_string.split()) == 2
-    listed = hosts["worker1"].check_output("losetup --list --noheadings --output BACK-FILE")
+    assert len(worker.file(f"{mounted}/starts").content_string.split()) == 2
+    listed = worker.check_output("losetup --list --noheadings --output BACK-FILE")
     assert listed.count("hostplane-storage/volumes/") == 1
 
 
