@@ -21,6 +21,9 @@ ssh_options=(-i "$lab/id_ed25519" -o "UserKnownHostsFile=$lab/known_hosts" -o St
 on() { local node=$1; shift; ssh "${ssh_options[@]}" "root@$node" "$@"; }
 control() { on "$control_plane" kubectl --kubeconfig /etc/kubernetes/admin.conf "$@"; }
 
+# A new kubelet ends the only API server for some seconds; an operator would type the command again.
+again() { local left=60; until "$@" >/dev/null 2>&1; do [ $((left -= 1)) -gt 0 ] || { "$@"; return; }; sleep 1; done; }
+
 began=$EPOCHREALTIME
 phase() { awk -v name="$1" -v from="$began" -v to="$EPOCHREALTIME" 'BEGIN { printf "phase %s %.1f\n", name, to - from }'; began=$EPOCHREALTIME; }
 
@@ -34,11 +37,11 @@ copy() {
 upgrade() {
   local node=$1 name=$2; shift 2
   on "$node" "/root/new/usr/local/bin/kubeadm upgrade $* $ignore --patches /etc/kubernetes/patches >/dev/null"
-  control drain "$name" --ignore-daemonsets --delete-emptydir-data >/dev/null
+  again control drain "$name" --ignore-daemonsets --delete-emptydir-data
   on "$node" 'cp -r --remove-destination /root/new/. /; systemctl restart containerd kubelet'
-  control wait --for="jsonpath={.status.nodeInfo.kubeletVersion}=$version" "node/$name" --timeout=180s >/dev/null
-  control wait --for=condition=Ready "node/$name" --timeout=180s >/dev/null
-  control uncordon "$name" >/dev/null
+  again control wait --for="jsonpath={.status.nodeInfo.kubeletVersion}=$version" "node/$name" --timeout=180s
+  again control wait --for=condition=Ready "node/$name" --timeout=180s
+  again control uncordon "$name"
   phase "$name"
 }
 
