@@ -104,9 +104,9 @@ def ca_rotation(
 ) -> dict[str, Any]:
     """See RETURN."""
     names = sorted(AUTHORITIES) if chosen is None else chosen
-    unknown = sorted(set(names) - set(AUTHORITIES))
-    if unknown:
-        raise AnsibleFilterError(f"no CA is called {', '.join(unknown)}; there are {', '.join(sorted(AUTHORITIES))}")
+    misnamed = sorted(set(names) - set(AUTHORITIES))
+    if misnamed:
+        raise AnsibleFilterError(f"no CA is called {', '.join(misnamed)}; there are {', '.join(sorted(AUTHORITIES))}")
     moment = None
     if before:
         try:

@@ -20,6 +20,12 @@ MARKER = "/etc/kubernetes/hostplane.json"
 PROGRAM_DIR = "/usr/local/bin"
 
 
+def environment() -> dict[str, str]:
+    """The caller's environment, with our programs before all others: kubeadm calls kubelet and crictl by their names,
+    and the PATH that sudo gives may lack their directory."""
+    return {**os.environ, "PATH": f"{PROGRAM_DIR}:{os.environ.get('PATH', os.defpath)}"}
+
+
 class System:
     """A host's files; another root than / lets tests lay out a host in a directory."""
 

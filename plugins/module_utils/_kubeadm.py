@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import environment
 
 ROOT = "/etc/kubernetes"
 MARKER = f"{ROOT}/hostplane.json"
@@ -192,6 +193,7 @@ def run_kubeadm(
             timeout=timeout,
             check=False,
             pass_fds=(lock,),
+            env=environment(),
         )
     except subprocess.TimeoutExpired as exc:
         raise KubeadmError(f"kubeadm {verb} did not finish within {timeout} s") from exc

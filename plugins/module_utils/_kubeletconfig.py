@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import environment
 
 ROOT = "/var/lib/kubelet"
 CONFIG = f"{ROOT}/config.yaml"
@@ -179,7 +180,6 @@ def run_phase(patches: str, dry_run_dir: str = "") -> None:
     Raises KubeletConfigError.
     """
     command = [*PHASE, "--patches", patches] + (["--dry-run"] if dry_run_dir else [])
-    environment = {**os.environ, **({"KUBEADM_UPGRADE_DRYRUN_DIR": dry_run_dir} if dry_run_dir else {})}
     try:
         done = subprocess.run(
             command,
@@ -188,7 +188,7 @@ def run_phase(patches: str, dry_run_dir: str = "") -> None:
             text=True,
             timeout=KUBEADM_SECONDS,
             check=False,
-            env=environment,
+            env={**environment(), **({"KUBEADM_UPGRADE_DRYRUN_DIR": dry_run_dir} if dry_run_dir else {})},
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise KubeletConfigError(f"kubeadm can't compute the kubelet's configuration: {exc}") from exc

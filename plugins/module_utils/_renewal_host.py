@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 from ansible_collections.hostplane.cluster.plugins.module_utils import _x509
 from ansible_collections.hostplane.cluster.plugins.module_utils._certificates import PKI, ROOT, Place
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import environment
 
 PROGRAMS = "/usr/local/bin"
 CONFIG = "/run/hostplane-certificates.yaml"
@@ -67,6 +68,7 @@ def command(arguments: Sequence[str], seconds: float = 60) -> str:
             text=True,
             timeout=seconds,
             check=False,
+            env=environment(),
         )
     except FileNotFoundError as exc:
         raise HostError(f"{program} is not there; is this host a node of a cluster of this collection?") from exc

@@ -43,6 +43,12 @@ def test_a_host_that_did_not_answer_is_a_problem() -> None:
     assert [problem["host"] for problem in found["problems"]] == ["w1", "w2"]
 
 
+def test_a_node_outside_the_inventory_is_a_problem() -> None:
+    found = ROTATION(HOSTVARS, ["cp1"], ["cluster"], "2026-11-22", unknown=["w9"])
+    assert [problem["code"] for problem in found["problems"]] == ["rotation_unknown_node"]
+    assert "w9" in found["problems"][0]["message"]
+
+
 @pytest.mark.parametrize("options", [{"before": "soon"}, {"chosen": ["root"]}], ids=str)
 def test_nonsense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(AnsibleFilterError):

@@ -150,6 +150,14 @@ def test_command_line_and_configuration(host: Host) -> None:
     assert os.listdir(host.run) == ["kubeadm.lock"]
 
 
+def test_kubeadm_finds_the_kubelet_whatever_path_sudo_gives(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/sbin:/bin:/usr/sbin:/usr/bin")
+    host.kubeadm(f'echo "$PATH" > {host.base}/path')
+    with one_at_a_time(1) as lock:
+        run_kubeadm("init", SECRET, [], 10, lock)
+    assert (host.base / "path").read_text() == "/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n"
+
+
 def test_failure_is_explained_and_the_configuration_removed(host: Host) -> None:
     host.kubeadm("echo progress; echo 'W0101 a warning' >&2; echo 'error: no route to host' >&2; exit 3")
     with one_at_a_time(1) as lock, pytest.raises(KubeadmError) as caught:

@@ -107,5 +107,17 @@ def test_errors_of_a_kubelet_without_its_prefixes() -> None:
     assert config.kubelet_errors(journal) == '"command failed" err="bad setting"'
 
 
+@pytest.mark.parametrize("directory", ["", "/somewhere"])
+def test_kubeadm_is_told_where_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: str) -> None:
+    program = tmp_path / "kubeadm"
+    program.write_text(f'#!/bin/sh\necho "$PATH $KUBEADM_UPGRADE_DRYRUN_DIR $@" > {tmp_path}/seen\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(config, "PHASE", [str(program)])
+    monkeypatch.setenv("PATH", "/bin")
+    config.run_phase("/patches", directory)
+    wanted = f"/usr/local/bin:/bin {directory} --patches /patches{' --dry-run' if directory else ''}\n"
+    assert (tmp_path / "seen").read_text() == wanted
+
+
 def test_a_patch_is_written_as_ansible_writes_it() -> None:
     assert config.patch_text({"b": {"d": 1}, "a": [True]}) == json.dumps({"a": [True], "b": {"d": 1}}, indent=4) + "\n"

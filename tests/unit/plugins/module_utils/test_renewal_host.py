@@ -144,6 +144,12 @@ def test_a_kubelet_that_waits_is_restarted(played: Play, tmp_path: Path, monkeyp
     assert restarts == ["kubelet"]
 
 
+def test_programs_find_each_other(played: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/bin")
+    played("kubeadm", 'echo "$PATH"')
+    assert host.command(["kubeadm"]) == "/usr/local/bin:/bin\n"
+
+
 def test_a_missing_program_is_named(played: Play) -> None:
     with pytest.raises(host.HostError, match="crictl is not there; is this host a node"):
         host.containers()
