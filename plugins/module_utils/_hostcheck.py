@@ -246,11 +246,14 @@ def check_tenants(options: Options, facts: Facts) -> t.Iterator[Finding]:
                 "remove it: the cluster brings its own containerd and would take over its configuration",
             )
     for name in facts["firewalls"]:
-        numbers_text = ", ".join(str(port) for port in sorted(ports))
+        wanted = [f"TCP {', '.join(str(port) for port in sorted(ports))}"] if ports else []
+        wanted += ["UDP 8472 (or cluster_flannel.port)"]
+        # keepalived stands on the hosts that haproxy does.
+        wanted += ["VRRP (IP protocol 112)"] if set(options.get("balancer_ports") or ()) & set(ports) else []
         yield finding(
             f"Firewall-{name}",
             f"{name} is on and may block traffic between nodes and pods",
-            f"turn it off, or open TCP {numbers_text}, UDP 8472 and the pod network, then accept this finding",
+            f"turn it off, or open {', '.join(wanted)} and the pod network, then accept this finding",
         )
 
 

@@ -49,7 +49,9 @@ DATA = (
 SHARED_DIRS = ("/opt/cni", "/etc/cni/net.d", "/etc/cni", "/run/netns")
 MOUNT_DIRS = ("/var/lib/kubelet", "/var/lib/containerd", "/run/containerd")
 BALANCER_CONF = "/etc/kubernetes/balancer/keepalived.conf"
-LINKS = ("cni0", "flannel.1", "flannel-v6.1", "kube-ipvs0", "hostplane-lan")
+LINKS = ("cni0", "kube-ipvs0", "hostplane-lan")
+# Flannel names them after the VNI, which the cluster chooses.
+FLANNEL_LINK = re.compile(r"flannel(?:-v6)?\.[0-9]+")
 TABLES = ("kube-proxy", "flannel-ipv4", "flannel-ipv6", "cni_hostport")
 NODE_PROGRAMS = {name for names in PORTS["control_plane"].values() for name in names}
 CHAINS = re.compile(r"(?:KUBE|FLANNEL|CNI-HOSTPORT|CNI-DN)-")
@@ -151,6 +153,8 @@ def mounts(system: System) -> list[str]:
 
 def links(system: System) -> list[str]:
     names = [name for name in LINKS if system.exists(f"/sys/class/net/{name}")]
+    flannel = (os.path.basename(path) for path in system.glob("/sys/class/net/flannel*"))
+    names += sorted(name for name in flannel if FLANNEL_LINK.fullmatch(name))
     # Ends of pods' veth pairs; others' are not on our bridge.
     return [os.path.basename(path)[len("lower_") :] for path in system.glob("/sys/class/net/cni0/lower_veth*")] + names
 

@@ -143,7 +143,7 @@ class _Planner:
             },
         }
         self.problems += compare_existing(plan, request.existing, request.upgrade)
-        return ClusterPlan(plan, self.problems, advise(plan, request.max_nodes))
+        return ClusterPlan(plan, self.problems, advise(plan, request.max_nodes, bool(request.existing)))
 
     def _check_settings(self, version: str) -> None:
         request = self.request

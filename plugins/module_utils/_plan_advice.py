@@ -19,9 +19,9 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._problem import 
 _MOST_CONTROL_PLANES = 5
 
 
-def advise(plan: Mapping[str, Any], max_nodes: int) -> list[Problem]:
-    """Advice never fails a plan."""
-    return [*_endpoint(plan), *_members(plan, max_nodes), *_networks(plan), *_bundle(plan)]
+def advise(plan: Mapping[str, Any], max_nodes: int, exists: bool = False) -> list[Problem]:
+    """Advice never fails a plan. Of a cluster that exists, only what can still be changed."""
+    return [*([] if exists else _endpoint(plan)), *_members(plan, max_nodes), *_networks(plan), *_bundle(plan)]
 
 
 def _endpoint(plan: Mapping[str, Any]) -> list[Problem]:

@@ -26,8 +26,6 @@ _TAKEN_PORTS = frozenset({2379, 2380, 2381, API_PORT, 8404, 10248, 10249, 10250,
 # haproxy does not run as root, and its pod uses the host's network.
 _FIRST_PORT = 1024
 _NODE_PORTS = range(30000, 32768)
-# The first control plane gets this, each further one less; keepalived takes 1 to 254.
-_FIRST_PRIORITY = 150
 
 
 def endpoint_arguments() -> dict[str, Any]:
@@ -208,10 +206,6 @@ class _Planner:
             "port": port,
             "backends": [{"name": host.name, "address": host.address} for host in self.members],
             "virtual_router_id": (self.request.vrrp_id or made) if managed else 0,
-            "priorities": {
-                host.inventory_name: max(1, _FIRST_PRIORITY - place)
-                for place, host in enumerate(self.members if managed else [])
-            },
         }
 
 

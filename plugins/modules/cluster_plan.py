@@ -87,7 +87,7 @@ plan:
     balancer:
       description:
         - C(mode) (V(none), V(managed) or V(external)), C(vip), C(port), C(backends) (C(name) and C(address) of every
-          control plane, whose API servers listen on 6443), C(virtual_router_id), and C(priorities) by inventory name.
+          control plane, whose API servers listen on 6443) and C(virtual_router_id).
       type: dict
     addons:
       description: What there is to set up besides the cluster itself, V(dns), V(load_balancer) or V(ingress), in order.
@@ -150,7 +150,6 @@ plan:
       backends: [{name: cp-1, address: 10.9.0.11}]
       mode: none
       port: 6443
-      priorities: {}
       vip: ""
       virtual_router_id: 0
     cluster: {name: lab, version: 1.36.3, cni: flannel, endpoint: "10.9.0.11:6443", endpoint_host: 10.9.0.11}

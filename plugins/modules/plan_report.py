@@ -12,7 +12,7 @@ version_added: "0.1.0"
 description:
   - Takes the problems of the plan and the findings of every host, and fails with B(one) readable report when any of
     them remains.
-  - Findings that the operator has accepted by their code become warnings.
+  - Findings that the operator has accepted by their code become warnings, and so does advice that was not accepted.
 extends_documentation_fragment:
   - hostplane.cluster.attributes.info
 options:
@@ -21,6 +21,11 @@ options:
       - Findings with the keys C(code), C(host), C(message), C(remedy) and C(path), as
         M(hostplane.cluster.cluster_plan) and M(hostplane.cluster.host_check) return them. An empty C(host) stands for
         the cluster's settings.
+    type: list
+    elements: dict
+    default: []
+  advice:
+    description: What speaks against nothing but is worth knowing, in the same form as O(problems).
     type: list
     elements: dict
     default: []
@@ -84,6 +89,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._problem import 
 def argument_spec() -> dict[str, t.Any]:
     return {
         "problems": {"type": "list", "elements": "dict", "default": []},
+        "advice": {"type": "list", "elements": "dict", "default": []},
         "accepted": {"type": "list", "elements": "str", "default": []},
         "introduction": {"type": "str", "default": "The cluster cannot be made as described."},
     }
@@ -96,6 +102,10 @@ def main() -> None:
     for problem in accepted:
         where = f"{problem.host}: " if problem.host else ""
         module.warn(f"Accepted {problem.code}: {where}{problem.message}")
+    advice, _known = split_accepted(map(Problem.from_dict, module.params["advice"]), module.params["accepted"])
+    for problem in advice:
+        where = f"{problem.host}: " if problem.host else ""
+        module.warn(f"Advice {problem.code}: {where}{problem.message} {problem.remedy}".rstrip())
     result = {"changed": False, "problems": to_dicts(remaining), "accepted": to_dicts(accepted)}
     if remaining:
         module.fail_json(msg=format_report(remaining, module.params["introduction"]), **result)

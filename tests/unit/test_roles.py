@@ -130,6 +130,12 @@ def test_a_module_supports_check_mode(module: str) -> None:
     assert given.get("supports_check_mode") == "True"
 
 
+def test_everything_that_speaks_to_the_api_is_in_the_action_group() -> None:
+    fragment = "hostplane.cluster.attributes.api\n"
+    users = [name for name in MODULES if fragment in (TOP / "plugins" / "modules" / f"{name}.py").read_text()]
+    assert load(TOP / "meta" / "runtime.yml")["action_groups"]["cluster"] == users
+
+
 @pytest.mark.parametrize("util", UTILS)
 def test_a_util_says_that_it_is_private(util: str) -> None:
     assert util.startswith("_")

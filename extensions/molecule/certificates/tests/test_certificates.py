@@ -176,6 +176,7 @@ def test_an_expired_cluster_comes_back(
     found = report(tmp_path)
     assert all("expired on" in found[f"cp1 {name}"]["due"] for name in PLACES)
     assert "expired on" in found["worker1 kubelet-client"]["due"] and "expired" in found["localhost admin.conf"]["due"]
+    assert "would become a copy of the new admin.conf" in play("certificates", "--check")
     play("certificates")
     again = config.new_client_from_config(str(lab_dir / "admin.conf"))
     nodes = client.CoreV1Api(again)

@@ -171,6 +171,16 @@ def test_the_balancers_ports_are_haproxys() -> None:
     assert codes({"listeners": other, "cluster.state": "member"}, **ports) == ["Port-8443", "Port-6443"]
 
 
+def test_a_firewall_is_told_what_to_let_pass() -> None:
+    def remedy(**options: t.Any) -> str:
+        (found,) = _hostcheck.check({**OPTIONS, **options}, {**HEALTHY, "firewalls": ["ufw"]})
+        return found["remedy"]
+
+    assert "TCP 10250, UDP 8472 (or cluster_flannel.port) and the pod" in remedy(role="worker", balancer_ports=[8443])
+    assert "VRRP" not in remedy()
+    assert "6443, 8443, 10250" in remedy(balancer_ports=[8443]) and "VRRP" in remedy(balancer_ports=[8443])
+
+
 def test_sizes_follow_the_role_unless_given() -> None:
     assert codes({"cpus": 1, "memory_mb": 1000}, role="worker") == []
     assert codes({"cpus": 1, "memory_mb": 1000}, role="worker", min_cpus=2, min_memory_mb=2000) == ["NumCPU", "Memory"]

@@ -87,6 +87,12 @@ def test_everything_of_the_cluster_goes_and_nothing_else(node: System) -> None:
     assert _hostremains.survey(node, SCOPE) == []
 
 
+def test_links_of_flannel_have_the_number_that_the_cluster_chose(tmp_path: Path) -> None:
+    for name in ("flannel.4096", "flannel-v6.1", "flannel.conf", "flannel-wg", "cni0", "eth0"):
+        put(tmp_path, f"/sys/class/net/{name}/mtu")
+    assert _hostremains.links(System(str(tmp_path))) == ["cni0", "flannel-v6.1", "flannel.4096"]
+
+
 def test_a_second_reset_does_nothing(node: System, ran: list[tuple[str, ...]]) -> None:
     _hostreset.reset(node, SCOPE, 1)
     ran.clear()

@@ -273,6 +273,8 @@ def test_a_control_plane_may_be_opened_for_workloads() -> None:
     ("options", "expected"),
     [
         ({}, ["endpoint_single_host"]),
+        # Too late for that.
+        ({"existing": {"version": "1.36.3"}}, []),
         ({"hosts": [*THREE, *WORKERS], "endpoint": "10.9.0.100:6443"}, []),
         ({"endpoint": "api.example.com:6443", "max_nodes": 2}, ["max_nodes_low"]),
         ({"endpoint": "api.example.com:6443", "pod_cidr": "10.244.0.0/22", "hosts": [*THREE, WORKERS[0]]},

@@ -57,7 +57,6 @@ def test_a_managed_balancer() -> None:
         "vip": VIP,
         "port": 8443,
         "backends": [{"name": f"cp-{number}", "address": f"10.9.0.1{number}"} for number in (1, 2, 3)],
-        "priorities": {"cp-1": 150, "cp-2": 149, "cp-3": 148},
     }
 
 
@@ -73,7 +72,6 @@ def test_one_control_plane_may_have_the_balancer_from_the_start() -> None:
     assert not one.problems and "endpoint_single_host" not in [advice.code for advice in one.advice]
     assert one.plan["cluster"]["endpoint"] == three.plan["cluster"]["endpoint"]
     assert one.plan["balancer"]["virtual_router_id"] == three.plan["balancer"]["virtual_router_id"]
-    assert one.plan["balancer"]["priorities"]["cp-1"] == three.plan["balancer"]["priorities"]["cp-1"]
 
 
 def test_its_images_go_to_control_planes_only_and_only_then() -> None:
@@ -101,7 +99,6 @@ def test_an_external_balancer() -> None:
         assert found.plan["balancer"]["mode"] == "external"
         assert found.plan["balancer"]["port"] == 443
         assert found.plan["balancer"]["virtual_router_id"] == 0
-        assert found.plan["balancer"]["priorities"] == {}
         assert len(found.plan["balancer"]["backends"]) == 3
 
 

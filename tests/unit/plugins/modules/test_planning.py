@@ -135,6 +135,14 @@ def test_plan_report_turns_accepted_findings_into_warnings(run: Runner, monkeypa
     assert warnings == ["Accepted cni_unsupported: No such plugin.", "Accepted swap_on: node-2: Swap is on."]
 
 
+def test_plan_report_shows_advice_that_was_not_accepted(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(basic.AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    result = run(plan_report, advice=FINDINGS, accepted=["swap_on"])
+    assert not result.get("failed") and result["problems"] == result["accepted"] == []
+    assert warnings == ["Advice cni_unsupported: No such plugin. Use flannel."]
+
+
 def test_plan_report_without_findings(run: Runner) -> None:
     assert run(plan_report)["problems"] == []
 
