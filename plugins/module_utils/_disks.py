@@ -11,13 +11,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._hoststorage import Disk
+from ansible_collections.hostplane.cluster.plugins.module_utils._mountinfo import read_mountinfo
 
 COLUMNS = "NAME,KNAME,MAJ:MIN,TYPE,SIZE,RO,SERIAL,WWN,MOUNTPOINT"
 # What is read of a disk without any known signature, at both ends.
@@ -81,10 +81,8 @@ def run(*command: str, accept: tuple[int, ...] = (0,)) -> str:
 def read_mounts(text: str) -> dict[str, list[str]]:
     """Mount points by device number, from /proc/self/mountinfo."""
     found: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) > 4:
-            found.setdefault(fields[2], []).append(fields[4].encode().decode("unicode_escape"))
+    for mount in read_mountinfo(text):
+        found.setdefault(mount.device, []).append(mount.point)
     return found
 
 
@@ -112,7 +110,7 @@ def read_lsblk(text: str, mounts: Mapping[str, list[str]]) -> list[Found]:
 
 def list_disks() -> list[Found]:
     """All block devices of the host as trees, without a look at what is on them."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as handle:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as handle:
         mounts = read_mounts(handle.read())
     trees = read_lsblk(run("lsblk", "--json", "--bytes", "--paths", "--output", COLUMNS), mounts)
     return [_with_serial(tree) for tree in trees]
@@ -203,8 +201,8 @@ def _has_bytes(path: str) -> bool:
 def judge(disk: Disk, found: Found, uuid: str, interrupted: bool) -> Verdict:
     """Whether a disk can be mounted as it is, may be formatted, or must not be touched.
 
-    uuid: what this collection gives the file system of this disk; interrupted: whether a run was killed while it
-    formatted the disk, so that what is on it is half a file system.
+    uuid: what this collection gives the file system of this disk; interrupted: whether a run ended while it formatted
+    this disk, so that what is on it may be half a file system.
     """
     name = found.title
     if disk.mount in found.mounts:
@@ -224,10 +222,13 @@ def judge(disk: Disk, found: Found, uuid: str, interrupted: bool) -> Verdict:
             return Verdict(code="storage_disk_busy", message=f"{part.path} ({part.kind}) is built on {name}.",
                            remedy="Name another disk, or take it apart first.")  # fmt: skip
     types = [kind for kind, _uuid in found.signatures]
-    whole = types == [disk.filesystem] and not found.inside and not interrupted
+    # All that a killed mkfs leaves. Whatever else is there was made since, and is somebody's.
+    ours = set(found.signatures) <= {(disk.filesystem, uuid)} and not found.inside
+    half = interrupted and ours and not disk.use_existing
+    whole = types == [disk.filesystem] and not found.inside and not half
     if whole and (found.signatures[0][1] == uuid or disk.use_existing):
         return Verdict("mount")
-    if interrupted:
+    if half:
         return Verdict("format", erase=[found.path])
     holds = _contents(found)
     if disk.use_existing:
@@ -255,10 +256,3 @@ def _contents(found: Found) -> str:
     if found.unknown_data:
         texts.append("data that nothing here knows")
     return " and ".join(texts)
-
-
-def is_block(path: str) -> bool:
-    try:
-        return stat.S_ISBLK(os.stat(path).st_mode)
-    except OSError:
-        return False

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils import _disks
+from ansible_collections.hostplane.cluster.plugins.module_utils import _disks, _formatting
 from ansible_collections.hostplane.cluster.plugins.module_utils._disks import DiskError, Found, run
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import atomic_write
 from ansible_collections.hostplane.cluster.plugins.module_utils._fstab import fstab_above, fstab_line, fstab_with
@@ -27,8 +27,6 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._hoststorage imp
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
 FSTAB = "/etc/fstab"
-# One file for each disk that is just being formatted, named by the UUID that it gets.
-INTENTS = "/var/lib/hostplane/formatting"
 _NAMESPACE = uuid.UUID("5b1f2f0e-6d0c-4bde-9d63-4f6a1d0d6c0e")
 
 
@@ -109,7 +107,7 @@ class HostStorage:
                     continue
                 found = _disks.look(found)
                 wanted = filesystem_uuid(disk, found)
-                verdict = _disks.judge(disk, found, wanted, os.path.exists(os.path.join(INTENTS, wanted)))
+                verdict = _disks.judge(disk, found, wanted, _formatting.interrupted(wanted, found))
             if found is None or not verdict.action:
                 self._add(verdict.code, verdict.message, verdict.remedy)
                 continue
@@ -235,6 +233,9 @@ class HostStorage:
                     run("mount", "--options", f"remount,{_now(plan.disk)}", plan.disk.mount)
                 except DiskError as exc:
                     notes.append(f"{plan.disk.mount}: the new mount options count from the next start on ({exc})")
+        for plan in self.plans:
+            # What is mounted may be written to from now on, whoever mounted it: it is never formatted again.
+            _formatting.forget(filesystem_uuid(plan.disk, plan.found))
         for directory in self.wrong_directories:
             os.makedirs(directory.path, mode=0o755, exist_ok=True)
             os.chown(directory.path, *_numbers(directory))
@@ -263,10 +264,7 @@ def _numbers(directory: Directory) -> tuple[int, int]:
 
 
 def _format(plan: Plan) -> None:
-    # A run that is killed in between leaves half a file system, which must not count as data.
-    intent = os.path.join(INTENTS, plan.uuid)
-    os.makedirs(INTENTS, mode=0o700, exist_ok=True)
-    atomic_write(intent, f"{plan.found.title} for {plan.disk.mount}\n".encode(), 0o600)
+    _formatting.note(plan.uuid, plan.found)
     for path in plan.erase:
         run("wipefs", "--all", path)
     if plan.disk.filesystem == "xfs":
@@ -274,4 +272,4 @@ def _format(plan: Plan) -> None:
         run("mkfs.xfs", "-q", "-f", "-m", options, plan.found.path)
     else:
         run("mkfs.ext4", "-q", "-F", "-U", plan.uuid, plan.found.path)
-    os.unlink(intent)
+    _formatting.forget(plan.uuid)

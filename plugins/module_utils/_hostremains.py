@@ -21,6 +21,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel impo
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel import FILES_OF_PARTS
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostneeds import PORTS
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import MARKER, PROGRAM_DIR, System
+from ansible_collections.hostplane.cluster.plugins.module_utils._mountinfo import Mount, read_mountinfo
 
 UNITS = ("kubelet.service", "containerd.service")
 UNIT_DIR = "/etc/systemd/system"
@@ -113,22 +114,8 @@ def processes(system: System) -> dict[int, str]:
     return found
 
 
-class Mount(t.NamedTuple):
-    """A line of mountinfo: where, and what of which file system."""
-
-    point: str
-    device: str
-    source: str
-
-
 def mount_table(system: System) -> list[Mount]:
-    found = []
-    for line in system.read("/proc/self/mountinfo").splitlines():
-        _number, _parent, device, source, point = (
-            re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field) for field in line.split()[:5]
-        )
-        found.append(Mount(point, device, source))
-    return found
+    return read_mountinfo(system.read("/proc/self/mountinfo"))
 
 
 def self_binds(table: list[Mount], directories: t.Iterable[str]) -> list[str]:

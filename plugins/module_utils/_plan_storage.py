@@ -33,14 +33,15 @@ DIRECTORIES = {
 }
 # Addons of the catalogue whose images a kind needs.
 ADDONS = {"local_path": ["local_path"], "local_volume": ["csi", "local_volume"], "nfs": ["csi", "nfs"]}
+_SNAPSHOTS = "deployment/kube-system/snapshot-controller"
 WORKLOADS = {
     "local_path": ["deployment/local-path-storage/local-path-provisioner"],
     "local_volume": [
         "daemonset/kube-system/local-volume",
         "deployment/kube-system/local-volume-resizer",
-        "deployment/kube-system/snapshot-controller",
+        _SNAPSHOTS,
     ],
-    "nfs": ["daemonset/kube-system/csi-nfs-node", "deployment/kube-system/csi-nfs-controller"],
+    "nfs": ["daemonset/kube-system/csi-nfs-node", "deployment/kube-system/csi-nfs-controller", _SNAPSHOTS],
 }
 _OPTIONS = {"local_path": {"directory"}, "local_volume": {"pool"}, "nfs": set()}
 _KEYS = {*KINDS, "classes", "drivers"}

@@ -15,7 +15,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle imp
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_storage import ADDONS, PROVISIONERS, WORKLOADS
 
 TEMPLATES = Path(__file__).parents[2] / "roles/storage/templates"
-FILES = {"local_path": ["local_path"], "nfs": ["nfs"]}
+FILES = {"local_path": ["local_path"], "nfs": ["nfs", "snapshot_controller"]}
 IMAGES = {key: f"{name}:v1" for part in ADDON_REPOSITORIES.values() for key, name in part.items()}
 
 
@@ -42,10 +42,10 @@ def test_manifests(kind: str) -> None:
         if not pod:
             continue
         assert pod["serviceAccountName"] in accounts
-        volumes = {volume["name"] for volume in pod["volumes"]}
+        volumes = {volume["name"] for volume in pod.get("volumes", [])}
         for container in pod["containers"]:
             assert container["image"] in IMAGES.values() and container["imagePullPolicy"] == "IfNotPresent"
-            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
             assert container["resources"]["requests"]
             assert all(isinstance(item, str) for item in container.get("args", []))
 

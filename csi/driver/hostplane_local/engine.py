@@ -33,7 +33,7 @@ class Performer(t.Protocol):
 
     def perform(self, step: Step, wanted: Record, world: World, place: Place) -> None: ...
 
-    def thaw_all(self) -> None: ...
+    def thaw_all(self) -> list[str]: ...
 
 
 class Engine:
@@ -161,8 +161,7 @@ class Engine:
 
     def recover(self) -> list[str]:
         """After a start; what could not be brought to an end, each with the reason."""
-        self.host.thaw_all()
-        problems = []
+        problems = self.host.thaw_all()
         for record in list(self.store.records(VOLUME, SNAPSHOT, EPHEMERAL)):
             try:
                 with self.locks.hold(record.id):

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Iterator
 
 from . import filesystems, images, loops, mounts
-from .errors import InUse, NotFound, OutOfRange
+from .errors import InUse, NotFound, OutOfRange, VolumeError
 from .machine import Step, World
 from .pool import Pool
-from .record import DELETING, MOUNT, READY, SNAPSHOT, Record, Store
+from .record import MOUNT, READY, SNAPSHOT, Record, Store
 
 LOG = logging.getLogger(__name__)
 
@@ -80,8 +80,9 @@ class Host:
             shared = taken if source and self.pool.reflinks else 0
             need = taken if record.kind == SNAPSHOT else max(record.size, shared)
             self.pool.require(need, record.id)
-            record = dataclasses.replace(record, reserve=shared)
             if source:
+                family = (source.family or source.id) if shared else ""
+                record = dataclasses.replace(record, reserve=shared, family=family)
                 # Looked at now, under the source's lock: it may have been formatted or grown since the request came.
                 size = source.size if record.kind == SNAPSHOT else record.size
                 record = dataclasses.replace(record, size=size, formatted=source.formatted, fs_size=source.fs_size)
@@ -114,11 +115,11 @@ class Host:
         device = loops.find(self.store.image(source.id))
         where = mounts.of(device) if device else []
         if where:
-            mounts.freeze(where[0])
+            mounts.freeze(where)
             try:
                 yield
             finally:
-                mounts.thaw(where[0])
+                mounts.thaw(where)
             return
         if device:
             if mounts.bound_nodes(device) and not self.pool.reflinks:
@@ -133,7 +134,7 @@ class Host:
         self.store.write(dataclasses.replace(record, state=READY))
 
     def _mark_deleting(self, record: Record, world: World, place: Place) -> None:
-        self.store.write(dataclasses.replace(record, state=DELETING))
+        self.store.mark_deleting(record.id)
 
     def _unmount(self, record: Record, world: World, place: Place) -> None:
         for path in [place.path] if place.path else mounts.of(world.device) + mounts.bound_nodes(world.device):
@@ -185,9 +186,16 @@ class Host:
         images.cut(self.store, record)
         self.store.write(dataclasses.replace(record, target=0))
 
-    def thaw_all(self) -> None:
-        """A driver that was killed while it copied left its source frozen, and its pod hanging."""
+    def thaw_all(self) -> list[str]:
+        """A driver that was killed while it copied left its source frozen, and its pod hanging.
+
+        What could not be thawed, each with the reason: one damaged file system is no matter of the others.
+        """
+        problems = []
         for record in self.store.records():
-            device = loops.find(self.store.image(record.id)) if record.mode == MOUNT else ""
-            for path in mounts.of(device)[:1] if device else []:
-                mounts.thaw(path)
+            try:
+                device = loops.find(self.store.image(record.id)) if record.mode == MOUNT else ""
+                mounts.thaw(mounts.of(device) if device else [])
+            except (VolumeError, OSError) as exc:
+                problems.append(f"{record.id}: {exc}")
+        return problems

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import tempfile
 import typing as t
 from pathlib import Path
 
@@ -91,16 +92,23 @@ def copy(source: int, target: int) -> None:
         raise
 
 
-def can_clone(directory: Path) -> bool:
-    """Whether the file system of the directory has reflinks; tried, because no flag tells."""
-    one, two = directory / ".reflink-from", directory / ".reflink-to"
+def can_clone(directory: Path) -> bool | None:
+    """Whether the file system of the directory has reflinks; tried, because no flag tells. None while it is full.
+
+    With files that have neither a name nor bytes: they take no block, and nobody comes across them.
+    """
     try:
-        one.write_bytes(b"\0" * 4096)
-        with one.open("rb") as source, two.open("wb") as target:
+        with (
+            tempfile.TemporaryFile(prefix=".reflink-", dir=directory) as source,
+            tempfile.TemporaryFile(prefix=".reflink-", dir=directory) as target,
+        ):
             return clone(source.fileno(), target.fileno())
-    finally:
-        one.unlink(missing_ok=True)
-        two.unlink(missing_ok=True)
+    except Full:
+        return None
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            return None
+        raise
 
 
 def fill(

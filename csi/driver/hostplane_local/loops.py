@@ -114,9 +114,16 @@ def find(image: Path) -> str:
         if os.path.basename(backing) != image.name:
             continue
         path = node(number)
-        with contextlib.suppress(FileNotFoundError, PermissionError), opened(path, os.O_RDONLY) as handle:
-            if is_on(handle, wanted):
-                return str(path)
+        try:
+            with opened(path, os.O_RDONLY) as handle:
+                if is_on(handle, wanted):
+                    return str(path)
+        except (FileNotFoundError, PermissionError):
+            continue
+        except OSError as exc:
+            # It went away in between. Any other error may hide a device that is ours.
+            if exc.errno not in (errno.ENXIO, errno.ENODEV):
+                raise
     return ""
 
 

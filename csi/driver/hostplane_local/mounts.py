@@ -19,6 +19,8 @@ from .errors import InUse, VolumeError
 
 _FREEZE, _THAW = 0xC0045877, 0xC0045878
 _ESCAPED = re.compile(r"\\([0-7]{3})")
+# Where the kubelet has a pod's volumes: file systems, parts of them, and what it binds raw devices to.
+_OF_POD = re.compile(r"/pods/([^/]+)/volume|/volumeDevices/(?:publish/[^/]+|[^/]+/dev)/([^/]+)$")
 
 
 class Mount(t.NamedTuple):
@@ -84,6 +86,18 @@ def bound_nodes(device: str) -> list[str]:
     return [mount.path for mount in listed() if os.path.basename(mount.root) == name and _is_node(mount.path, device)]
 
 
+def of_others(paths: t.Iterable[str], staged: str, target: str) -> list[str]:
+    """Mounts of a volume that are of another pod than the target. The kubelet binds what one pod has more than once."""
+    pod = pod_of(target)
+    return [path for path in paths if path not in (staged, target) and not (pod and pod_of(path) == pod)]
+
+
+def pod_of(path: str) -> str:
+    """UID of the pod that a mount of the kubelet is for; empty for any other mount."""
+    match = _OF_POD.search(path)
+    return next(filter(None, match.groups())) if match else ""
+
+
 def _is_node(path: str, device: str) -> bool:
     with contextlib.suppress(OSError):
         found = os.stat(path)
@@ -108,10 +122,14 @@ def bind(source: str, path: str, read_only: bool) -> None:
     run("mount", "--bind", source, path)
     if read_only:
         try:
-            run("mount", "-o", "remount,bind,ro", path)
+            make_read_only(path)
         except VolumeError:
             run("umount", path)
             raise
+
+
+def make_read_only(path: str) -> None:
+    run("mount", "-o", "remount,bind,ro", path)
 
 
 def unmount(path: str) -> None:
@@ -126,13 +144,26 @@ def unmount(path: str) -> None:
                 raise
 
 
-def freeze(path: str) -> None:
-    """Hold back writes; what was written is on the device when this returns."""
-    _ioctl(path, _FREEZE, errno.EBUSY)
+def freeze(paths: t.Sequence[str]) -> None:
+    """Hold back writes to the file system at the paths; what was written is on the device when this returns."""
+    _on_any(paths, _FREEZE, errno.EBUSY)
 
 
-def thaw(path: str) -> None:
-    _ioctl(path, _THAW, errno.EINVAL)
+def thaw(paths: t.Sequence[str]) -> None:
+    _on_any(paths, _THAW, errno.EINVAL)
+
+
+def _on_any(paths: t.Sequence[str], number: int, already: int) -> None:
+    """One of the mounts will do. Not every one has to: a part of a volume that a pod has may be a file."""
+    failed = None
+    for path in paths:
+        try:
+            _ioctl(path, number, already)
+            return
+        except OSError as exc:
+            failed = failed or exc
+    if failed:
+        raise failed
 
 
 def _ioctl(path: str, number: int, already: int) -> None:

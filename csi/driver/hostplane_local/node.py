@@ -102,17 +102,13 @@ class Node:
         staged = request.staging_target_path
         if record.mode == MOUNT and not mounts.shows(staged, device):
             raise InUse(f"{record.id} is not staged at {staged}")
-        used = mounts.of(device) if record.mode == MOUNT else mounts.bound_nodes(device)
-        others = [path for path in used if path not in (os.path.realpath(target), os.path.realpath(staged))]
-        if others and request.volume_capability.access_mode.mode == requests.SINGLE_WRITER:
-            raise InUse(f"{record.id} may be mounted once only and is at {others[0]}")
-        found = mounts.at(target)
-        if found is not None:
-            if not mounts.shows(target, device):
-                raise Exists(f"something else is mounted at {target}")
-            if record.mode == MOUNT and ("ro" in found.options) != self._read_only(request):
-                raise Exists(f"{record.id} is at {target} already, but {'rw' if request.readonly else 'ro'}")
+        if self._is_bound(request, record, device, target):
             return
+        if request.volume_capability.access_mode.mode == requests.SINGLE_WRITER:
+            used = mounts.of(device) if record.mode == MOUNT else mounts.bound_nodes(device)
+            others = mounts.of_others(used, os.path.realpath(staged), os.path.realpath(target))
+            if others:
+                raise InUse(f"{record.id} may be mounted once only and is at {others[0]}")
         if record.mode == MOUNT:
             os.makedirs(target, mode=0o750, exist_ok=True)
             mounts.bind(staged, target, self._read_only(request))
@@ -120,6 +116,22 @@ class Node:
             os.makedirs(os.path.dirname(target), mode=0o750, exist_ok=True)
             Path(target).touch(mode=0o600)
             mounts.bind(device, target, request.readonly)
+
+    def _is_bound(self, request: t.Any, record: Record, device: str, target: str) -> bool:
+        """Whether the volume is at the target; Exists for something else, or for a mount that may be written to less
+        than is asked for."""
+        found = mounts.at(target)
+        if found is None:
+            return False
+        if not mounts.shows(target, device):
+            raise Exists(f"something else is mounted at {target}")
+        if record.mode != MOUNT or ("ro" in found.options) == self._read_only(request):
+            return True
+        if "ro" in found.options:
+            raise Exists(f"{record.id} is at {target} already, but ro")
+        # The driver may have been killed between the bind and what makes it read-only.
+        mounts.make_read_only(target)
+        return True
 
     @staticmethod
     def _read_only(request: t.Any) -> bool:

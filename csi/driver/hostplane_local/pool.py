@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import threading
 import typing as t
@@ -36,10 +37,14 @@ class Usage(t.NamedTuple):
 def usage(total: int, free: int, reserve_percent: int, limit: int, records: t.Iterable[tuple[Record, int]]) -> Usage:
     """`records`: each with the bytes that its image takes now; `limit`: for all volumes together, 0 for none."""
     committed = promised = 0
+    records = list(records)
+    relatives = collections.Counter(record.family or record.id for record, _taken in records)
     for record, taken in records:
         committed += taken if record.kind == "snapshot" else record.committed
         whole = 0 if record.thin or (record.kind == "snapshot" and record.state == "ready") else record.committed
-        promised += max(0, whole - taken) + record.reserve
+        # The last one of a family has its blocks for itself.
+        alone = record.family and relatives[record.family] == 1
+        promised += max(0, whole - taken) + (0 if alone else record.reserve)
     reserved = total * reserve_percent // 100
     available = free - reserved - promised
     if limit:
@@ -54,7 +59,14 @@ class Pool:
         self.limit = limit
         # Held while room is looked for and taken, and while blocks are allocated; not while data is copied.
         self.lock = threading.Lock()
-        self.reflinks = images.can_clone(store.directory)
+        self._reflinks: bool | None = None
+
+    @property
+    def reflinks(self) -> bool:
+        """Whether a copy shares its blocks. A full pool can't tell, and can't hold a copy either; it is asked again."""
+        if self._reflinks is None:
+            self._reflinks = images.can_clone(self.store.directory)
+        return bool(self._reflinks)
 
     def usage(self) -> Usage:
         # In this order: what is written in between counts twice rather than not at all.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -13,12 +14,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .errors import Invalid
+from .errors import Full, Invalid
 
 CREATING, READY, DELETING = "creating", "ready", "deleting"
 VOLUME, SNAPSHOT, EPHEMERAL = "volume", "snapshot", "ephemeral"
 MOUNT, BLOCK = "mount", "block"
 SCHEMA = 1
+# What a record is called, and what once its volume is being deleted.
+RECORD_SUFFIXES = ("json", "gone")
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _OWN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.[ns]([0-9a-f]{8})")
@@ -45,6 +48,8 @@ class Record:
     fs_size: int = 0
     # Shared with another image when it was made: each of both may be rewritten and then needs this much more.
     reserve: int = 0
+    # Id of the first of all images that have blocks in common with this one.
+    family: str = ""
     created: int = 0
 
     @property
@@ -103,7 +108,8 @@ def sync_directory(path: Path) -> None:
 
 
 class Store:
-    """The files of a pool: <directory>/<id>.json, .img and .img.part, the last while an image is made."""
+    """The files of a pool: <directory>/<id>.json, .img, and .img.part while an image is made. A volume that is
+    being deleted has .gone instead of .json."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -123,39 +129,59 @@ class Store:
         """None when there is none; ValueError when there is one that cannot be understood."""
         if not is_file_name(identity):
             return None
-        try:
-            text = self.path(identity, "json").read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-        record = from_json(text)
-        if record.id != identity:
-            raise ValueError(f"{identity}.json is about {record.id}")
-        return record
+        for suffix in RECORD_SUFFIXES:
+            try:
+                text = self.path(identity, suffix).read_text(encoding="utf-8")
+            except FileNotFoundError:
+                continue
+            record = from_json(text)
+            if record.id != identity:
+                raise ValueError(f"{identity}.{suffix} is about {record.id}")
+            return record if suffix == "json" else dataclasses.replace(record, state=DELETING)
+        return None
 
     def write(self, record: Record) -> None:
+        """Full when the pool's file system is."""
         path = self.path(record.id, "json")
         temporary = path.with_suffix(".json.part")
-        with temporary.open("w", encoding="utf-8") as stream:
-            os.fchmod(stream.fileno(), 0o600)
-            stream.write(to_json(record))
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with temporary.open("w", encoding="utf-8") as stream:
+                os.fchmod(stream.fileno(), 0o600)
+                stream.write(to_json(record))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as exc:
+            temporary.unlink(missing_ok=True)
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Full(f"the pool's file system has no room for the record of {record.id}") from exc
+            raise
         os.rename(temporary, path)
         sync_directory(self.directory)
 
+    def mark_deleting(self, identity: str) -> None:
+        """By its name: that takes no block, so a pool that is full to the last one can be emptied."""
+        os.rename(self.path(identity, "json"), self.path(identity, "gone"))
+        sync_directory(self.directory)
+
     def remove(self, identity: str) -> None:
-        self.path(identity, "json").unlink(missing_ok=True)
+        for suffix in RECORD_SUFFIXES:
+            self.path(identity, suffix).unlink(missing_ok=True)
         sync_directory(self.directory)
 
     def records(self, *kinds: str) -> Iterator[Record]:
         """Readable records by id; the others are for the report."""
-        for path in sorted(self.directory.glob("*.json")):
+        for identity in self.identities():
             try:
-                record = self.read(path.name[: -len(".json")])
-            except ValueError:
+                record = self.read(identity)
+            except (ValueError, OSError):
                 continue
             if record and (not kinds or record.kind in kinds):
                 yield record
+
+    def identities(self) -> list[str]:
+        """Ids that have a record, whether or not it can be read."""
+        ends = [name.rpartition(".") for name in self.names()]
+        return sorted({identity for identity, _dot, suffix in ends if suffix in RECORD_SUFFIXES and identity})
 
     def names(self) -> list[str]:
         return sorted(os.listdir(self.directory))

@@ -9,6 +9,7 @@ by people, by other programs and by damaged disks, and it is for people to look 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import typing as t
@@ -16,10 +17,10 @@ from pathlib import Path
 
 from . import images, loops
 from .pool import Pool
-from .record import Store, from_json
+from .record import Store
 
 JSON = dict[str, t.Any]
-_SUFFIXES = (".img.part", ".json.part", ".img", ".json")
+_SUFFIXES = (".img.part", ".json.part", ".img", ".json", ".gone")
 
 
 def split(name: str) -> tuple[str, str]:
@@ -36,7 +37,7 @@ def orphans(names: t.Iterable[str], records: t.Mapping[str, str], unreadable: t.
     present = set(names)
     for name in sorted(present):
         identity, suffix = split(name)
-        if suffix == ".json" and identity in unreadable:
+        if suffix in (".json", ".gone") and identity in unreadable:
             found.append({"kind": "record_unreadable", "file": name})
         elif suffix in (".img", ".img.part") and identity not in records and identity not in unreadable:
             found.append({"kind": "image_without_record", "file": name})
@@ -73,7 +74,11 @@ def _lost(store: Store) -> list[JSON]:
             found = loops.look(number)
             if found:
                 backing[number] = (path, found.device, found.inode)
-    inodes = {path.stat().st_ino for path in store.directory.glob("*.img")}
+    inodes = set()
+    for image in store.directory.glob("*.img"):
+        # It may be removed right now.
+        with contextlib.suppress(FileNotFoundError):
+            inodes.add(image.stat().st_ino)
     return lost_devices(backing, loops.encode_device(store.directory.stat().st_dev), inodes)
 
 
@@ -81,16 +86,18 @@ def report(pool: Pool) -> JSON:
     """Room, records and orphans of a pool, for `report` and for the metrics."""
     store = pool.store
     unreadable, states = set(), {}
-    for path in sorted(store.directory.glob("*.json")):
-        identity = path.name.removesuffix(".json")
+    for identity in store.identities():
         try:
-            states[identity] = from_json(path.read_text(encoding="utf-8")).state
+            record = store.read(identity)
         except (ValueError, OSError):
+            record = None
+        if record:
+            states[identity] = record.state
+        else:
             unreadable.add(identity)
     names = [name for name in store.names() if name not in (LOCK, "lost+found") and not name.startswith(".")]
     return {
         "pool": pool.usage()._asdict(),
-        "reflinks": pool.reflinks,
         "volumes": [
             {
                 **dataclasses.asdict(record),

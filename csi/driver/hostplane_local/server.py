@@ -21,6 +21,7 @@ import grpc
 from . import DRIVER, metrics, whereabouts
 from .controller import Controller
 from .engine import Engine
+from .errors import VolumeError
 from .host import Host
 from .identity import Identity
 from .node import Node
@@ -109,6 +110,17 @@ def make_pool(settings: Settings) -> Pool:
     return Pool(Store(settings.pool), reserve, settings.limit)
 
 
+def log_report(pool: Pool) -> None:
+    """What the pool cannot tell now is no reason not to serve its volumes."""
+    try:
+        found = report(pool)
+        for orphan in found["orphans"]:
+            LOG.warning("orphan: %s", orphan)
+        LOG.info("pool %s: %s, reflinks %s", pool.store.directory, found["pool"], pool.reflinks)
+    except (VolumeError, OSError) as exc:
+        LOG.error("pool %s: %s", pool.store.directory, exc)
+
+
 def serve(settings: Settings, stop: threading.Event) -> None:
     """Until `stop` is set. The sockets come last: who can ask gets answers."""
     pool = make_pool(settings)
@@ -116,10 +128,7 @@ def serve(settings: Settings, stop: threading.Event) -> None:
         engine = Engine(Host(pool.store, pool))
         for problem in engine.recover():
             LOG.error("not recovered: %s", problem)
-        found = report(pool)
-        for orphan in found["orphans"]:
-            LOG.warning("orphan: %s", orphan)
-        LOG.info("pool %s: %s, reflinks %s", settings.pool, found["pool"], pool.reflinks)
+        log_report(pool)
         serving = threading.Event()
         server = listen(
             str(settings.endpoint),

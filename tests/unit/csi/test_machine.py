@@ -57,8 +57,8 @@ class FakeHost:
     def records(self, *kinds: str) -> Iterator[Record]:
         return (record for record in list(self.node.records.values()) if not kinds or record.kind in kinds)
 
-    def thaw_all(self) -> None:
-        pass
+    def thaw_all(self) -> list[str]:
+        return []
 
     def world(self, identity: str, place: Place) -> World:
         node = self.node

@@ -45,6 +45,15 @@ def test_a_copy_by_reference_keeps_room_for_its_source() -> None:
     assert available((record(4 * GIB, kind="snapshot"), GIB)) == 8 * GIB
 
 
+def test_the_last_of_a_family_shares_with_nobody() -> None:
+    source = record(4 * GIB), 4 * GIB
+    one = record(4 * GIB, id="b", reserve=4 * GIB, family="a"), 4 * GIB
+    two = record(4 * GIB, id="c", reserve=4 * GIB, family="a", kind="snapshot"), 4 * GIB
+    assert available(source, one) == available(one, source) == 4 * GIB
+    assert available(one, two) == 0
+    assert available(one) == available(two) == 8 * GIB
+
+
 def test_the_limit_counts_sizes() -> None:
     assert available((record(4 * GIB, thin=True), 0), limit=5 * GIB) == GIB
     assert available((record(4 * GIB), 4 * GIB), limit=3 * GIB) == 0

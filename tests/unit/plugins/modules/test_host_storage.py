@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hostplane.cluster.plugins.module_utils import _disks, _hostdisks, _hoststorage
+from ansible_collections.hostplane.cluster.plugins.module_utils import _disks, _formatting, _hostdisks, _hoststorage
 from ansible_collections.hostplane.cluster.plugins.module_utils._hoststorage import Disk
 from ansible_collections.hostplane.cluster.plugins.modules import host_storage
 
@@ -82,6 +82,7 @@ LSBLK = json.dumps(
 MOUNTINFO = """22 1 8:1 / /boot rw,relatime - ext4 /dev/sda1 rw
 23 1 8:32 / /srv/with\\040space rw - ext4 /dev/sdc rw
 24 1 0:5 / /dev rw - devtmpfs devtmpfs rw
+25 1 8:48 / /srv/größe\\134 rw - ext4 /dev/sdd rw
 """
 TREES = _disks.read_lsblk(LSBLK, {"8:1": ["/boot"]})
 UUID = "0c0f8b1e-0000-5000-8000-000000000001"
@@ -97,7 +98,8 @@ def found(name: str, **looks: Any) -> _disks.Found:
 
 
 def test_what_lsblk_and_the_kernel_say() -> None:
-    assert _disks.read_mounts(MOUNTINFO)["8:32"] == ["/srv/with space"]
+    mounts = _disks.read_mounts(MOUNTINFO)
+    assert mounts["8:32"] == ["/srv/with space"] and mounts["8:48"] == ["/srv/größe\\"]
     new = found("NEW1")
     assert (new.path, new.size, new.read_only, new.inside) == ("/dev/sdc", 960, False, ())
     assert found("SYS1").inside[0].mounts == ("/boot",) and found("SYS1").inside[1].swap
@@ -170,6 +172,42 @@ def test_half_a_file_system_is_no_data() -> None:
     assert _disks.judge(disk(), found("NEW1", busy=True), UUID, interrupted=True).code == "storage_disk_busy"
 
 
+@pytest.mark.parametrize(
+    ("wanted", "there", "action", "code"),
+    [
+        (disk(), found("NEW1", signatures=(("ext4", "theirs"),)), "", "storage_disk_not_empty"),
+        (disk(), found("NEW1", signatures=(("xfs", UUID),)), "", "storage_disk_not_empty"),
+        (disk(), found("NEW1", signatures=(("ext4", UUID), ("LVM2_member", "x"))), "", "storage_disk_not_empty"),
+        (disk(serial="OLD1"), found("OLD1"), "", "storage_disk_not_empty"),
+        (disk(serial="OLD1"), found("OLD1", signatures=(("ext4", UUID),)), "", "storage_disk_not_empty"),
+        (disk(use_existing=True), found("NEW1", signatures=(("ext4", "theirs"),)), "mount", ""),
+        (disk(use_existing=True), found("NEW1", signatures=(("ext4", UUID),)), "mount", ""),
+        (disk(use_existing=True), found("NEW1", unknown_data=True), "", "storage_filesystem_differs"),
+        (disk(), found("NEW1", read_only=True), "", "storage_disk_unusable"),
+    ],
+)  # fmt: skip
+def test_what_was_put_there_after_an_interrupted_run_is_data(
+    wanted: Disk, there: _disks.Found, action: str, code: str
+) -> None:
+    verdict = _disks.judge(wanted, there, UUID, interrupted=True)
+    assert (verdict.action, verdict.code) == (action, code)
+
+
+def test_an_interrupted_run_is_known_by_its_disk(place: Path) -> None:
+    there = found("NEW1", serial="", wwn="0x1")
+    _formatting.note(UUID, there)
+    assert _formatting.interrupted(UUID, there)
+    # Another disk at the same path.
+    for other in ({"size": 480}, {"wwn": "0x2"}, {"serial": "S"}):
+        assert not _formatting.interrupted(UUID, replace(there, **other))
+    assert not _formatting.interrupted("another", there)
+    (place / "formatting" / UUID).write_text("not a note")
+    assert not _formatting.interrupted(UUID, there)
+    _formatting.forget(UUID)
+    _formatting.forget(UUID)
+    assert list((place / "formatting").iterdir()) == []
+
+
 def test_the_uuid_is_the_disks() -> None:
     first = _hostdisks.filesystem_uuid(disk(), found("NEW1"))
     assert first == _hostdisks.filesystem_uuid(disk(device="/dev/disk/by-id/x"), found("NEW1", path="/dev/sdz"))
@@ -181,7 +219,7 @@ def test_the_uuid_is_the_disks() -> None:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place for mounts, /etc/fstab and the notes of unfinished work."""
     monkeypatch.setattr(_hostdisks, "FSTAB", str(tmp_path / "fstab"))
-    monkeypatch.setattr(_hostdisks, "INTENTS", str(tmp_path / "formatting"))
+    monkeypatch.setattr(_formatting, "DIRECTORY", str(tmp_path / "formatting"))
     monkeypatch.setattr(_hoststorage, "_FOREIGN", ("/etc",))
     monkeypatch.setattr(_hoststorage, "_STABLE", re.compile(f"{tmp_path}/link[0-9]"))
     (tmp_path / "fstab").write_text("# mine\n")
@@ -348,27 +386,76 @@ def test_real_data_goes_by_its_serial_only(
     assert types(link) == ["xfs"] and (place / "pool1").is_mount()
 
 
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def kill_mkfs(run_module: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+    """A run that ends while it formats, with half a file system on the disk."""
+
+    def interrupt(wanted: dict[str, Any]) -> None:
+        def dies(*command: str, accept: tuple[int, ...] = (0,)) -> str:
+            if command[0].startswith("mkfs."):
+                with open(wanted["device"], "r+b") as handle:
+                    handle.seek(4096)
+                    handle.write(b"half")
+                raise Killed
+            return _disks.run(*command, accept=accept)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(_hostdisks, "run", dies)
+            with pytest.raises(Killed):
+                run_module(host_storage, disks=[wanted])
+
+    return interrupt
+
+
 def test_a_killed_run_goes_on(
-    run_module: Run, place: Path, loop: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+    run_module: Run, place: Path, loop: Callable[[int], Path], kill_mkfs: Callable[[dict[str, Any]], None]
 ) -> None:
-    link = loop(1)
-    wanted = {"device": str(link), "mount": str(place / "pool1"), "filesystem": "xfs"}
-
-    class Killed(BaseException):
-        pass
-
-    def dies(*command: str, accept: tuple[int, ...] = (0,)) -> str:
-        if command[0] == "mkfs.xfs":
-            with open(link, "r+b") as handle:
-                handle.seek(4096)
-                handle.write(b"half")
-            raise Killed
-        return _disks.run(*command, accept=accept)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_hostdisks, "run", dies)
-        with pytest.raises(Killed):
-            run_module(host_storage, disks=[wanted])
+    wanted = {"device": str(loop(1)), "mount": str(place / "pool1"), "filesystem": "xfs"}
+    kill_mkfs(wanted)
     result = run_module(host_storage, disks=[wanted])
     assert result["disks"][0]["action"] == "format" and (place / "pool1").is_mount()
     assert list((place / "formatting").iterdir()) == []
+
+
+def test_data_that_was_stored_after_a_killed_run_is_never_touched(
+    run_module: Run, place: Path, loop: Callable[[int], Path], kill_mkfs: Callable[[dict[str, Any]], None]
+) -> None:
+    link, mount = loop(1), place / "pool1"
+    wanted = {"device": str(link), "mount": str(mount)}
+    kill_mkfs(wanted)
+    # Somebody helps himself.
+    subprocess.run(["mkfs.ext4", "-q", "-F", link], check=True)
+    mount.mkdir()
+    subprocess.run(["mount", link, mount], check=True)
+    (mount / "data").write_text("kept")
+    subprocess.run(["umount", mount], check=True)
+    before = (place / "image1").read_bytes()
+    assert [problem["code"] for problem in run_module(host_storage, disks=[wanted])["problems"]] == [
+        "storage_disk_not_empty"
+    ]
+    assert (place / "image1").read_bytes() == before
+    result = run_module(host_storage, disks=[{**wanted, "use_existing": True}])
+    assert result["disks"][0]["action"] == "mount" and (mount / "data").read_text() == "kept"
+    assert list((place / "formatting").iterdir()) == []
+
+
+def test_what_is_mounted_was_formatted_for_good(
+    run_module: Run, place: Path, loop: Callable[[int], Path], kill_mkfs: Callable[[dict[str, Any]], None]
+) -> None:
+    """With the very UUID that the killed run would have given it."""
+    link, mount = loop(1), place / "pool1"
+    wanted = {"device": str(link), "mount": str(mount)}
+    kill_mkfs(wanted)
+    (uuid,) = (path.name for path in (place / "formatting").iterdir())
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-U", uuid, link], check=True)
+    mount.mkdir()
+    subprocess.run(["mount", link, mount], check=True)
+    (mount / "data").write_text("kept")
+    assert run_module(host_storage, disks=[wanted])["disks"][0]["action"] == "keep"
+    subprocess.run(["umount", mount], check=True)
+    assert run_module(host_storage, disks=[wanted])["disks"][0]["action"] == "mount"
+    assert (mount / "data").read_text() == "kept"
