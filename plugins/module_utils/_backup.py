@@ -143,16 +143,18 @@ def read_metadata(path: str) -> dict[str, Any]:
     return dict(found)
 
 
-def refusals(metadata: dict[str, Any], cluster: str, ca_sha256: str) -> list[str]:
+def refusals(metadata: dict[str, Any], cluster: str, ca_sha256: str, accepted: str = "") -> list[str]:
     """Why the backup is not of this cluster; a host that was replaced has no CA yet to compare.
 
-    The UID of kube-system does not count: the API server makes a new one as soon as etcd was emptied.
+    accepted is an earlier CA of the cluster. The UID of kube-system does not count: the API server makes a new one as
+    soon as etcd was emptied.
     """
     lines = []
     if metadata["cluster"] != cluster:
         lines.append(f"it is of cluster {metadata['cluster']!r}, not of {cluster!r}")
-    if ca_sha256 and metadata["ca_sha256"] != ca_sha256:
+    if ca_sha256 and metadata["ca_sha256"] not in (ca_sha256, accepted):
         lines.append(
-            f"its cluster's CA has sha256 {metadata['ca_sha256']}, the one of this host's cluster has {ca_sha256}"
+            f"its cluster's CA has sha256 {metadata['ca_sha256']}, the one of this host's cluster has {ca_sha256}. "
+            "If it was made before the CA was rotated, say so by setting restore_accept_ca to the former"
         )
     return lines

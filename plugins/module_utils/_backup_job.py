@@ -45,6 +45,10 @@ KUBEADM_CONFIG = "kubeadm-config.yaml"
 SPACE_FACTOR = 2.5
 
 
+class NotCopiedError(SnapshotError):
+    """There is a new backup on this host, but nowhere else."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What to back up and where to; times are in seconds, empty strings mean not at all."""
@@ -203,11 +207,22 @@ def prune(job: Job, now: float) -> list[str]:
 
 
 def perform(job: Job) -> dict[str, Any]:
-    """A whole run: take, send, prune. Old backups go only after the new one is safe."""
+    """A whole run: take, prune, send. Old backups go only after the new one is safe, and also when no copy can be made:
+    or they would fill the disk.
+    """
     with one_at_a_time(WORK):
         made = make(job)
-        send(job, made["path"])
-        return {**made, "pruned": prune(job, time.time())}
+        pruned = prune(job, time.time())
+        try:
+            send(job, made["path"])
+        except (SnapshotError, OSError) as exc:
+            raise NotCopiedError(f"the backup {made['path']} was made, but not copied: {exc}") from exc
+        return {**made, "pruned": pruned}
+
+
+def failure(exc: Exception) -> str:
+    """What to tell when a run failed."""
+    return str(exc) if isinstance(exc, NotCopiedError) else f"no backup was made: {exc}"
 
 
 def main(config: str) -> int:
@@ -216,7 +231,7 @@ def main(config: str) -> int:
         with open(config, encoding="utf-8") as handle:
             made = perform(Job.from_dict(json.load(handle)))
     except (SnapshotError, EtcdError, OSError, ValueError) as exc:
-        sys.stderr.write(f"no backup was made: {exc}\n")
+        sys.stderr.write(f"{failure(exc)}\n")
         return 1
     keys = made["snapshot"]["keys"]
     sys.stdout.write(

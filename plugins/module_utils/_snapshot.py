@@ -28,6 +28,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools 
 
 PREFIX = "/registry/"
 KUBE_SYSTEM = f"{PREFIX}namespaces/kube-system"
+KUBEADM_CONFIG = f"{PREFIX}configmaps/kube-system/kubeadm-config"
 COMMAND_TIMEOUT = "--command-timeout=600s"
 
 
@@ -40,6 +41,7 @@ class Snapshot:
     keys: int
     size: int
     version: str
+    kubernetes: str = ""
     kube_system_uid: str = ""
     resources: dict[str, int] = field(default_factory=dict)
 
@@ -91,6 +93,18 @@ def uid_of(value: bytes) -> str:
     # Of ObjectMeta, uid is field 5, a string of 36 bytes; it comes before any owner's UID.
     found = re.search(rb"\*\$" + uuid, value) or re.search(rb'"uid":\s*"' + uuid + rb'"', value)
     return found.group(1).decode() if found else ""
+
+
+def version_of(value: bytes) -> str:
+    """Kubernetes' version in kubeadm's stored configuration, without the v; empty when it is encrypted."""
+    found = re.search(rb"kubernetesVersion: v?([0-9][0-9A-Za-z.+-]*)", value)
+    return found.group(1).decode() if found else ""
+
+
+def stored(ctl: Callable[..., str], key: str) -> bytes:
+    """What is stored at a key; empty when nothing is."""
+    found = json.loads(ctl("get", key, "--write-out=json")).get("kvs") or [{}]
+    return base64.b64decode(found[0].get("value", ""))
 
 
 def live_uid(etcd: Etcd) -> str:
@@ -154,7 +168,7 @@ def verify(tools: Tools, path: str, work: str, live: tuple[int, int] | None = No
             keys = read_keys(member.ctl, int(status["revision"]))
             words = [COMMAND_TIMEOUT, "endpoint", "hashkv", f"--rev={status['revision']}", "--write-out=json"]
             hashed = hash_at(member.ctl(*words))
-            stored = json.loads(member.ctl("get", KUBE_SYSTEM, "--write-out=json")).get("kvs") or [{}]
+            uid, kubernetes = uid_of(stored(member.ctl, KUBE_SYSTEM)), version_of(stored(member.ctl, KUBEADM_CONFIG))
     finally:
         shutil.rmtree(os.path.join(work, "verify"), ignore_errors=True)
     snapshot = Snapshot(
@@ -163,7 +177,8 @@ def verify(tools: Tools, path: str, work: str, live: tuple[int, int] | None = No
         keys=len(keys),
         size=int(status["totalSize"]),
         version=str(status.get("version", "")),
-        kube_system_uid=uid_of(base64.b64decode(stored[0].get("value", ""))),
+        kubernetes=kubernetes,
+        kube_system_uid=uid,
         resources=count_resources(keys),
     )
     check(snapshot, int(status["totalKey"]), hashed, live)

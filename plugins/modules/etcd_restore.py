@@ -12,8 +12,8 @@ version_added: "0.1.0"
 description:
   - The playbook C(hostplane.cluster.restore) calls the steps in order. Every control plane has to finish a step before
     any begins the next.
-  - Each step can be repeated, and one that was finished does nothing. The host remembers how far it is until
-    O(step=finish), so that a run that was killed is finished by the next one.
+  - Each step can be repeated, and one that was finished does nothing. The host remembers how far it is, also when it
+    has finished. A run that was killed is finished by the next one, which touches no host that has finished.
   - The data of before stays beside the new in etcd's data directory, as C(member-before-<token>).
 extends_documentation_fragment:
   - hostplane.cluster.attributes
@@ -26,6 +26,7 @@ options:
       - V(restore) puts the backup's data in place. On a host that is no member of the cluster (any more) the cluster's
         CAs too; the host is then left for C(kubeadm init), which M(hostplane.cluster.kubeadm_node) does.
       - V(start_etcd) starts etcd alone, so that V(compare) can count every resource before the API server changes any.
+        A host that was replaced is compared with a temporary etcd on its data, and started by C(kubeadm init).
       - V(start_api) starts the others, and V(finish) removes what the restore needed.
     type: str
     choices: [check, stop, restore, start_etcd, compare, start_api, finish]
@@ -53,7 +54,19 @@ options:
     type: str
     default: ""
   host:
-    description: Name of this host, to compare with O(survivor).
+    description:
+      - Name of this host, to compare with O(survivor).
+      - Empty on the controller, where V(check) looks at the backup and not at the host's space and version.
+    type: str
+    default: ""
+  version:
+    description:
+      - Kubernetes version that a host which was replaced is to run; empty when it doesn't matter.
+      - A backup of another version is refused. What runs on a host that was not replaced, the host knows itself.
+    type: str
+    default: ""
+  accept_ca:
+    description: SHA-256 of an earlier C(ca.crt) of this cluster. A backup from before the rotation of the CA needs it.
     type: str
     default: ""
   token:
@@ -99,6 +112,16 @@ token:
   returned: with O(step=check)
   type: str
   sample: 20260102T040506Z
+last_token:
+  description: Token of the host's last restore from the same source, finished or not; empty when there was none.
+  returned: with O(step=check)
+  type: str
+  sample: ""
+done:
+  description: The last step of it that was finished.
+  returned: with O(step=check)
+  type: str
+  sample: ""
 name:
   description: Name of the host's etcd member; empty when the host has none.
   returned: with O(step=check)
@@ -135,13 +158,19 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostplane.cluster.plugins.module_utils import _backup, _restore, _restore_node
+from ansible_collections.hostplane.cluster.plugins.module_utils import (
+    _backup,
+    _restore,
+    _restore_check,
+    _restore_journal,
+    _restore_node,
+)
 from ansible_collections.hostplane.cluster.plugins.module_utils._backup_job import one_at_a_time
 from ansible_collections.hostplane.cluster.plugins.module_utils._etcd import PKI, EtcdError
 from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import SnapshotError
 
 
-def perform(step: str, request: _restore.Request) -> dict[str, Any]:
+def perform(step: str, request: _restore_journal.Request) -> dict[str, Any]:
     """Do one step."""
     if step == "stop":
         source = request.survivor or str(_backup.read_metadata(request.backup)["sha256"])
@@ -155,7 +184,8 @@ def perform(step: str, request: _restore.Request) -> dict[str, Any]:
     if step == "compare":
         _restore.compare(request)
         return {"changed": False}
-    return {"changed": bool(_restore.read_journal().token), "kept": _restore.finish()}
+    journal = _restore_journal.read_journal()
+    return {"changed": bool(journal.token) and not journal.has_done("finish"), "kept": _restore.finish()}
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -166,7 +196,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
             f"everything that cluster {cluster!r} has written since then would be lost. Confirm by setting "
             f"restore_confirm to the cluster's name (it is {params['confirm']!r})"
         )
-    request = _restore.Request(
+    request = _restore_journal.Request(
         cluster=cluster,
         backup=params["backup"],
         key_file=params["key_file"],
@@ -174,29 +204,33 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         name=params["host"],
         token=params["token"],
         members=tuple(sorted(params["members"].items())),
+        version=params["version"],
+        accept_ca=params["accept_ca"].lower(),
         programs=params["programs"],
         pki=params["pki"],
     )
     if step == "check":
         # The controller has looked at the backup; in check mode it is not copied here.
         absent = check and not request.survivor and not os.path.exists(request.backup)
-        return {"changed": False, **(_restore.describe() if absent else _restore.check(request))}
+        return {"changed": False, **(_restore_check.describe() if absent else _restore_check.check(request))}
     if check:
         return {"changed": step != "compare", "kept": "", "revision": 0, "resources": {}}
-    with one_at_a_time(_restore.WORK):
+    with one_at_a_time(_restore_journal.WORK):
         return perform(step, request)
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "step": {"type": "str", "choices": list(_restore.STEPS), "required": True},
+            "step": {"type": "str", "choices": list(_restore_journal.STEPS), "required": True},
             "cluster": {"type": "str", "required": True},
             "confirm": {"type": "str", "default": ""},
             "backup": {"type": "path", "default": ""},
             "key_file": {"type": "path", "default": "", "no_log": False},
             "survivor": {"type": "str", "default": ""},
             "host": {"type": "str", "default": ""},
+            "version": {"type": "str", "default": ""},
+            "accept_ca": {"type": "str", "default": ""},
             "token": {"type": "str", "default": "", "no_log": False},
             "members": {"type": "dict", "default": {}},
             "pki": {"type": "path", "default": PKI},

@@ -171,7 +171,7 @@ def main() -> None:
     try:
         result = run(module.params, module.check_mode)
     except (SnapshotError, EtcdError, OSError) as exc:
-        module.fail_json(msg=f"no backup was made: {exc}")
+        module.fail_json(msg=_backup_job.failure(exc))
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**result)

@@ -21,11 +21,13 @@ from ansible_collections.hostplane.cluster.plugins.module_utils import (
     _backup_job,
     _kubeadm,
     _restore,
+    _restore_check,
+    _restore_journal,
     _restore_node,
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._backup_job import Job
 from ansible_collections.hostplane.cluster.plugins.module_utils._etcd import EtcdError, Member
-from ansible_collections.hostplane.cluster.plugins.module_utils._restore import Request
+from ansible_collections.hostplane.cluster.plugins.module_utils._restore_journal import Request
 from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import SnapshotError
 from test_snapshot import KEYS, UID, database, programs
 
@@ -110,7 +112,8 @@ def host(tmp_path: Path, programs: Callable[..., Path], monkeypatch: pytest.Monk
             "KUBECTL": "/x",
         },
         _backup_crypt: {"ITERATIONS": 1000},
-        _restore: {"WORK": str(host.base / "restore"), "Etcd": Etcd, "ca_sha256": lambda: ca_of(host)},
+        _restore_journal: {"WORK": str(host.base / "restore")},
+        _restore_check: {"Etcd": Etcd, "ca_sha256": lambda: ca_of(host)},
         _restore_node: {"DATA_DIR": str(host.data), "running": lambda names: []},
         _kubeadm: {"MARKER": str(host.kubernetes / "hostplane.json")},
     }.items():
@@ -140,7 +143,8 @@ def backup(host: Host) -> str:
 
 def request_of(host: Host, backup: str, **changes: Any) -> Request:
     members = (("cp1", "https://10.0.0.1:2380"),)
-    wanted = Request("prod", backup, str(host.base / "key"), "", TOKEN, members, "cp1", str(host.programs), "/pki")
+    wanted = Request("prod", backup, str(host.base / "key"), "", TOKEN, members, "cp1")
+    wanted = replace(wanted, programs=str(host.programs), pki="/pki")
     return replace(wanted, **changes)
 
 
@@ -177,8 +181,17 @@ def test_the_hook_gets_both_files_and_its_failure_is_told(host: Host) -> None:
     hook = ("sh", "-c", f'echo "$HOSTPLANE_BACKUP $HOSTPLANE_METADATA" > {note}')
     path = _backup_job.perform(job(host, hook=hook))["path"]
     assert note.read_text().split() == [path, f"{path}.json"]
-    with pytest.raises(SnapshotError, match="sh -c failed: no space"):
-        _backup_job.perform(job(host, hook=("sh", "-c", "echo no space >&2; exit 3")))
+
+
+def test_a_copy_that_fails_leaves_a_backup_and_is_told(host: Host, backup: str) -> None:
+    Path(backup).rename(Path(backup).with_name("prod-r1-20200101T000000Z.backup"))
+    Path(f"{backup}.json").rename(Path(backup).with_name("prod-r1-20200101T000000Z.backup.json"))
+    with pytest.raises(_backup_job.NotCopiedError) as failed:
+        _backup_job.perform(job(host, keep=1, hook=("sh", "-c", "echo no space >&2; exit 3")))
+    (made,) = _backup.find(str(host.base / "backups"), "prod")
+    path = host.base / "backups" / made.name
+    assert _backup_job.failure(failed.value) == f"the backup {path} was made, but not copied: sh -c failed: no space"
+    assert made.revision == 756
 
 
 def test_the_upload_shows_no_secret(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,13 +242,13 @@ STEPS: dict[str, Callable[[Request], object]] = {
 
 
 def test_a_restore_brings_the_backup_back_and_keeps_the_rest(host: Host, backup: str) -> None:
-    checked = _restore.check(request_of(host, backup))
+    checked = _restore_check.check(request_of(host, backup))
     assert (checked["resumed"], checked["name"], checked["peer_url"]) == (False, "cp1", "https://10.0.0.1:2380")
     request = request_of(host, backup, token=checked["token"])
     STEPS["stop"](request)
     assert list(host.manifests.iterdir()) == []
     made = _restore.restore(request)
-    assert made["revision"] == 756 + _restore.bump_of(checked["token"])
+    assert made["revision"] == 756 + _restore_journal.bump_of(checked["token"])
     STEPS["start_etcd"](request)
     assert [path.name for path in host.manifests.iterdir()] == ["etcd.yaml"]
     STEPS["compare"](request)
@@ -248,8 +261,13 @@ def test_a_restore_brings_the_backup_back_and_keeps_the_rest(host: Host, backup:
     options = json.loads((host.data / "member/snap/options").read_text())
     assert options["initial-cluster"] == "cp1=https://10.0.0.1:2380"
     assert options["initial-cluster-token"] == f"prod-{checked['token']}"
-    assert int(options["bump-revision"]) == _restore.bump_of(checked["token"])
-    assert not (host.base / "restore").exists()
+    assert int(options["bump-revision"]) == _restore_journal.bump_of(checked["token"])
+    assert left(host) == ["journal.json"]
+
+
+def left(host: Host) -> list[str]:
+    """What a restore has left in its directory."""
+    return sorted(path.name for path in (host.base / "restore").iterdir())
 
 
 class Killed(BaseException):
@@ -286,7 +304,7 @@ def test_a_killed_restore_is_finished_by_the_next_run(
         raise Killed
 
     def run() -> None:
-        token = _restore.check(request_of(host, backup))["token"]
+        token = _restore_check.check(request_of(host, backup))["token"]
         request = request_of(host, backup, token=token)
         for step in STEPS.values():
             step(request)
@@ -302,7 +320,53 @@ def test_a_killed_restore_is_finished_by_the_next_run(
     assert len(list(host.manifests.iterdir())) == 4
     assert [json.loads((kept / "snap/db").read_text())["keys"] for kept in host.kept()] == [["written later"]]
     _restore.finish()
-    assert not (host.base / "restore").exists() and not (host.data / ".restore").exists()
+    assert left(host) == ["journal.json"] and not (host.data / ".restore").exists()
+
+
+@pytest.mark.parametrize("place", [(_restore.os, "unlink"), (_restore.shutil, "rmtree"), (_restore, "write_journal")])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_restore_killed_while_it_finishes_is_only_finished(
+    host: Host, backup: str, monkeypatch: pytest.MonkeyPatch, place: tuple[Any, str], after: bool
+) -> None:
+    request = request_of(host, backup)
+    for step in STEPS.values():
+        step(request)
+    (host.base / "restore/key").write_text("secret")
+    real = getattr(*place)
+
+    def kill(*words: Any, **options: Any) -> Any:
+        if after:
+            real(*words, **options)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, kill)
+        with contextlib.suppress(Killed):
+            _restore.finish()
+    monkeypatch.setattr(_restore_node, "park", lambda *words: pytest.fail("it was stopped"))
+    for name, step in STEPS.items():
+        assert step(request) in (None, False) or name == "restore"
+    again = _restore.restore(request)
+    assert (again["changed"], again["revision"]) == (False, 756 + _restore_journal.bump_of(TOKEN))
+    assert again["resources"]["pods"] == 2
+    assert _restore.finish() == str(host.kept()[0])
+    assert left(host) == ["journal.json"]
+
+
+def test_a_host_that_has_finished_is_not_touched_while_another_has_not(
+    host: Host, backup: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in STEPS.values():
+        step(request_of(host, backup))
+    _restore.finish()
+    checked = _restore_check.check(request_of(host, backup))
+    assert (checked["resumed"], checked["last_token"], checked["done"]) == (False, TOKEN, "finish")
+    # Another host continues with this token; by itself this one would begin a new restore.
+    assert checked["token"] != TOKEN
+    monkeypatch.setattr(_restore_node, "park", lambda *words: pytest.fail("it was stopped"))
+    for name, step in STEPS.items():
+        assert step(request_of(host, backup)) in (None, False) or name == "restore"
+    assert _restore.restore(request_of(host, backup))["resources"]["pods"] == 2
 
 
 def test_a_second_restore_keeps_both_pasts(host: Host, backup: str) -> None:
@@ -336,32 +400,40 @@ def untouched(host: Host) -> bool:
 
 def test_what_can_not_be_restored_is_refused_before_anything_is_touched(host: Host, backup: str) -> None:
     with pytest.raises(SnapshotError, match="another cluster"):
-        _restore.check(request_of(host, backup, cluster="test"))
+        _restore_check.check(request_of(host, backup, cluster="test"))
     (host.kubernetes / "pki/ca.crt").write_text("another CA")
     with pytest.raises(SnapshotError, match="another cluster.*CA"):
-        _restore.check(request_of(host, backup))
+        _restore_check.check(request_of(host, backup))
     with open(backup, "ab") as handle:
         handle.write(b"x")
     with pytest.raises(SnapshotError, match="damaged"):
-        _restore.check(request_of(host, backup))
+        _restore_check.check(request_of(host, backup))
     with pytest.raises(SnapshotError, match="missing"):
-        _restore.check(request_of(host, f"{backup}.gone"))
+        _restore_check.check(request_of(host, f"{backup}.gone"))
     assert untouched(host)
 
 
 def test_a_replaced_host_gets_the_clusters_cas_and_is_left_for_kubeadm(host: Host, backup: str) -> None:
     shutil.rmtree(host.kubernetes)
     shutil.rmtree(host.data)
-    checked = _restore.check(request_of(host, backup))
+    checked = _restore_check.check(request_of(host, backup))
     assert checked["name"] == ""
     request = request_of(host, backup, members=(("new", "https://10.0.0.9:2380"),))
     for step in ("stop", "restore", "restore"):
         STEPS[step](request)
+    served = host.data / "member/snap/db"
+    whole = served.read_text()
+    served.write_text(json.dumps(database(keys=KEYS[:-2])))
+    with pytest.raises(SnapshotError, match="example.com/widgets: 0 instead of 1"):
+        STEPS["compare"](request)
+    served.write_text(whole)
+    STEPS["compare"](request)
+    assert _restore_journal.read_journal().done == "start_api"
     found = sorted(str(path.relative_to(host.kubernetes)) for path in host.kubernetes.rglob("*") if path.is_file())
     assert found == ["audit/policy.yaml", "hostplane.json", "pki/ca.crt", "pki/ca.key", "pki/etcd/ca.crt", "pki/sa.key"]
     assert _kubeadm.read_marker() == _kubeadm.Marker("prod", "init-started", {"cni": "flannel"})
     assert json.loads((host.data / "member/snap/options").read_text())["name"] == "new"
-    assert _restore.check(request_of(host, backup))["name"] == "" and host.kept() == []
+    assert _restore_check.check(request_of(host, backup))["name"] == "" and host.kept() == []
 
 
 @pytest.mark.parametrize("name", ["pki/apiserver.crt", "pki/etcd/peer.key", "manifests/etcd.yaml", "admin.conf"])
@@ -379,9 +451,9 @@ def test_what_belongs_to_the_cluster_is(name: str) -> None:
 def test_a_survivor_is_used_only_when_the_quorum_is_lost(host: Host) -> None:
     request = request_of(host, "", survivor="cp1")
     with pytest.raises(SnapshotError, match="has its quorum"):
-        _restore.check(request)
+        _restore_check.check(request)
     host.members = [replace(host.members[0], healthy=False), Member(id=2, name="cp2"), Member(id=3, name="cp3")]
-    assert _restore.check(request)["name"] == "cp1"
+    assert _restore_check.check(request)["name"] == "cp1"
     (host.data / "member/snap/db").write_text(json.dumps(database()))
     _restore.stop(request, "cp1")
     made = _restore.restore(request)
@@ -390,14 +462,14 @@ def test_a_survivor_is_used_only_when_the_quorum_is_lost(host: Host) -> None:
     # While it is repeated, the single new member has a quorum of course.
     host.members = [Member(id=9, name="cp1", healthy=True)]
     _restore.start(_restore_node.ETCD, "start_etcd")
-    assert _restore.check(request)["resumed"] is True
+    assert _restore_check.check(request)["resumed"] is True
 
 
 def test_a_survivor_needs_data(host: Host) -> None:
     shutil.rmtree(host.data / "member")
     host.members = []
     with pytest.raises(SnapshotError, match="no data"):
-        _restore.check(request_of(host, "", survivor="cp1"))
+        _restore_check.check(request_of(host, "", survivor="cp1"))
 
 
 def test_pods_that_do_not_stop_are_stopped_by_the_runtime(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,4 +494,5 @@ def test_pods_that_do_not_stop_are_stopped_by_the_runtime(host: Host, monkeypatc
 
 
 def test_a_later_restore_never_shows_an_older_revision() -> None:
-    assert _restore.bump_of("20270101T000001Z") - _restore.bump_of(TOKEN) == _restore.REVISIONS_PER_SECOND
+    apart = _restore_journal.bump_of("20270101T000001Z") - _restore_journal.bump_of(TOKEN)
+    assert apart == _restore_journal.REVISIONS_PER_SECOND

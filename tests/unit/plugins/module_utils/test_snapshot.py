@@ -21,6 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 UID = "af21e580-6dc2-42d1-97ea-6da43a2fbdc6"
+# Whatever key is asked for.
+VALUE = f"*${UID} kubernetesVersion: v1.36.3"
 KEYS = [
     "/registry/namespaces/kube-system",
     "/registry/pods/default/a",
@@ -87,7 +89,7 @@ else:
 
 def database(**changes: Any) -> dict[str, Any]:
     """A played database."""
-    return {"keys": KEYS, "revision": 756, "hash": 3737000258, "total": len(KEYS), "value": f"*${UID}", **changes}
+    return {"keys": KEYS, "revision": 756, "hash": 3737000258, "total": len(KEYS), "value": VALUE, **changes}
 
 
 @pytest.fixture
@@ -164,6 +166,18 @@ def test_the_uid_of_a_stored_object(value: bytes, uid: str) -> None:
     assert _snapshot.uid_of(value) == uid
 
 
+@pytest.mark.parametrize(
+    ("value", "version"),
+    [
+        (b"k8s\0ClusterConfiguration\x12\xa0kind: X\nkubernetesVersion: v1.36.3\nnetworking:\n", "1.36.3"),
+        (b"kubernetesVersion: 1.37.0-rc.1\n", "1.37.0-rc.1"),
+        (b"k8s:enc:aescbc:v1:key1:\x00\x01", ""),
+    ],
+)
+def test_the_version_in_kubeadms_configuration(value: bytes, version: str) -> None:
+    assert _snapshot.version_of(value) == version
+
+
 def test_the_uid_of_a_live_cluster_needs_no_quorum() -> None:
     class Etcd:
         asked: dict[str, Any]
@@ -186,6 +200,7 @@ def take(directory: Path, tmp_path: Path) -> _snapshot.Snapshot:
 def test_a_snapshot_is_read_back_to_the_last_key(programs: Callable[..., Path], tmp_path: Path) -> None:
     directory = programs()
     snapshot = take(directory, tmp_path)
+    assert snapshot.kubernetes == "1.36.3"
     assert (snapshot.revision, snapshot.keys, snapshot.hash) == (756, 6, f"{3737000258:08x}")
     assert snapshot.kube_system_uid == UID
     assert snapshot.resources == {"example.com/widgets": 1, "namespaces": 1, "pods": 2, "services/specs": 1}
@@ -215,7 +230,7 @@ def test_the_unreadable_key_of_a_restore_counts_as_read(programs: Callable[..., 
 
 
 def test_hashes_from_different_compactions_say_nothing() -> None:
-    snapshot = _snapshot.Snapshot("00", 5, 1, 1, "", "", {"namespaces": 1})
+    snapshot = _snapshot.Snapshot("00", 5, 1, 1, "", resources={"namespaces": 1})
     _snapshot.check(snapshot, 1, (1, 10), (2, 11))
     with pytest.raises(SnapshotError, match="CORRUPT"):
         _snapshot.check(snapshot, 1, (1, 10), (2, 10))

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeadm, _kubeapi, _restore, _restore_node
+from ansible_collections.hostplane.cluster.plugins.module_utils import (
+    _kubeadm,
+    _kubeapi,
+    _restore,
+    _restore_journal,
+    _restore_node,
+)
 from ansible_collections.hostplane.cluster.plugins.modules import cluster_revived, etcd_restore
 
 Run = Callable[..., dict[str, Any]]
@@ -21,7 +27,7 @@ Run = Callable[..., dict[str, Any]]
 def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """The steps that were done, without doing them."""
     done: list[str] = []
-    monkeypatch.setattr(_restore, "WORK", str(tmp_path / "restore"))
+    monkeypatch.setattr(_restore_journal, "WORK", str(tmp_path / "restore"))
     monkeypatch.setattr(_kubeadm, "MARKER", str(tmp_path / "hostplane.json"))
     monkeypatch.setattr(_restore, "stop", lambda request, source: done.append(f"stop {source}") or True)
     monkeypatch.setattr(
@@ -46,7 +52,7 @@ def test_every_step_leads_to_its_function(run_module: Run, steps: list[str]) -> 
 
 def test_nothing_is_done_without_the_clusters_name(run_module: Run, steps: list[str]) -> None:
     for confirm in ("", "production"):
-        for step in _restore.STEPS:
+        for step in _restore_journal.STEPS:
             result = run_module(etcd_restore, step=step, **{**OPTIONS, "confirm": confirm})
             assert "Confirm by setting restore_confirm" in result["msg"]
     assert steps == []
@@ -67,7 +73,7 @@ def test_a_source_is_required(run_module: Run) -> None:
 
 def test_finishing_twice_changes_once(run_module: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_restore_node, "read_settings", _restore_node.Settings)
-    _restore.write_journal(_restore.Journal("cp1", "20270101T000000Z", "start_api"))
+    _restore_journal.write_journal(_restore_journal.Journal("cp1", "20270101T000000Z", "start_api"))
     assert run_module(etcd_restore, step="finish", **OPTIONS)["changed"] is True
     assert run_module(etcd_restore, step="finish", **OPTIONS)["changed"] is False
 
