@@ -154,13 +154,18 @@ def listeners(system: System, ports: t.Iterable[int]) -> list[dict[str, t.Any]]:
     return [owners[port] for port in sorted(owners)]
 
 
-def cluster_facts(system: System, cluster_name: str) -> dict[str, t.Any]:
-    """Whose cluster the host carries. state: empty, installed, begun, member (ours) or foreign."""
+def marker_facts(system: System) -> dict[str, t.Any]:
+    """What the host remembers of its cluster; empty when it can't be understood."""
     try:
         marker = json.loads(system.read(MARKER) or "{}")
     except ValueError:
-        marker = {}
-    marker = marker if isinstance(marker, dict) else {}
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def cluster_facts(system: System, cluster_name: str) -> dict[str, t.Any]:
+    """Whose cluster the host carries. state: empty, installed, begun, member (ours) or foreign."""
+    marker = marker_facts(system)
     leftovers = [path for pattern in CLUSTER_FILES for path in system.glob(pattern) if path not in BALANCER_FILES]
     if marker and marker.get("cluster") == cluster_name:
         state = "member" if str(marker.get("phase", "")).endswith("-done") else "begun"

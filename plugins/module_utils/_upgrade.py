@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -140,12 +140,12 @@ def components(cluster: Cluster) -> list[_skew.Component]:
     return [_skew.Component(name, where, version) for name, where, version in parsed if version]
 
 
-def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Iterable[Facts]) -> list[Finding]:
+def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Sequence[Facts]) -> list[Finding]:
     """The findings of which the API tells."""
     target, minor = wanted.target, wanted.target[1]
     known = components(cluster)
     oldest = min((item.version for item in known if item.name == _skew.API), default=target)
-    started = [entry["host"] for entry in facts if _upgrade_host_rules.begun(entry, target)]
+    started = _upgrade_host_rules.begun(facts, target)
     emptied = _upgrade_pod_rules.nodes_to_drain(cluster.nodes, wanted.version, wanted.drain)
     moving = _upgrade_pod_rules.evictable(cluster.pods, emptied)
     running = {
@@ -206,10 +206,12 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
     """The findings of which hosts and mirror tell; etcd is judged as the first control plane that answers sees it."""
     target, by_host = wanted.target, {entry["host"]: entry for entry in facts}
     findings: list[Finding] = [*_upgrade_host_rules.check_missing(wanted.hosts, by_host)]
+    started = _upgrade_host_rules.begun(facts, target)
     planes = [entry for entry in facts if entry.get("etcd")]
     answered = [entry for entry in planes if not entry["etcd"].get("error")]
     for entry in [item for item in planes if item not in answered] + answered[:1]:
-        resumed = _upgrade_host_rules.begun(entry, target)
+        # Whoever answers tells of a member that is down on the host where the upgrade was interrupted.
+        resumed = any(item["host"] in started for item in (planes if entry in answered else [entry]))
         findings += _upgrade_host_rules.check_etcd(entry, wanted.etcd, quota, resumed)
     database = max((m["db_size"] for entry in answered for m in entry["etcd"]["members"]), default=0)
     findings += _wished_gates(wanted)
@@ -218,7 +220,7 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
         arch = plan.get("arch", "amd64")
         images = [size for name, size in wanted.held.sizes.get(arch, {}).items() if name in plan.get("images", ())]
         programs = wanted.held.programs.get(arch, 0)
-        if _upgrade_host_rules.begun(entry, target):
+        if entry["host"] in started:
             # Everything is fetched before anything is changed.
             programs, images = 0, []
         needs = _upgrade_host_rules.disk_needs(programs, sum(images), database if entry.get("control_plane") else 0)
@@ -240,9 +242,10 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
     return findings
 
 
-def api_silent(reason: str, wanted: Wanted, facts: Iterable[Facts]) -> Finding:
+def api_silent(reason: str, wanted: Wanted, facts: Sequence[Facts]) -> Finding:
     """An API that does not answer is what an interrupted upgrade of the only control plane leaves."""
-    resumed = any(_upgrade_host_rules.begun(entry, wanted.target) for entry in facts if entry.get("control_plane"))
+    started = _upgrade_host_rules.begun(facts, wanted.target)
+    resumed = any(entry["host"] in started for entry in facts if entry.get("control_plane"))
     return Finding(
         "api_silent",
         f"The API can't be asked: {reason}. Its objects were not looked at.",

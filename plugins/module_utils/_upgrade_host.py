@@ -27,7 +27,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._certificates im
     look,
     places,
 )
-from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts import cgroup_facts
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts import cgroup_facts, marker_facts
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import PROGRAM_DIR, System
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeletconfig import CONFIG, blocks, scalar
 from ansible_collections.hostplane.cluster.plugins.module_utils._renewal_host import api_port, fetch
@@ -203,9 +203,12 @@ def collect(host: str, days: int, system: System | None = None) -> dict[str, Any
     """Everything at once."""
     files = system or System()
     control_plane = is_control_plane(files.root)
+    settings = marker_facts(files).get("settings") or {}
     facts: dict[str, Any] = {
         "host": host,
         "control_plane": control_plane,
+        "version": str(settings.get("version") or ""),
+        "upgrading_to": str(settings.get("upgrading_to") or ""),
         "programs": program_versions(),
         "kubelet_flags": kubelet_flags(files),
         "kubelet_config": kubelet_config(files),

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _skew
@@ -41,11 +41,16 @@ UNPACKED = 3.5
 RESERVE = 256 * MIB
 
 
-def begun(facts: Facts, target: _skew.Version) -> bool:
-    """Whether an upgrade to the target has already changed this host."""
-    texts = [facts.get("programs", {}).get(name, "") for name in ("kubeadm", "kubelet")]
-    texts += [image for name, image in facts.get("manifests", {}).items() if name.startswith("kube-")]
-    return target in [_skew.parse(text) for text in texts]
+def begun(facts: Sequence[Facts], target: _skew.Version) -> set[str]:
+    """Hosts that an unfinished upgrade to the target has changed: on their way, or there before others are.
+
+    Where the version stays the same all hosts have it, which is no sign that anything has begun.
+    """
+    versions = {entry["host"]: _skew.parse(entry.get("version", "")) for entry in facts}
+    moving = {entry["host"] for entry in facts if _skew.parse(entry.get("upgrading_to", "")) == target}
+    arrived = {host for host, version in versions.items() if version == target}
+    others = any(version and version != target for version in versions.values())
+    return moving | (arrived if moving or others else set())
 
 
 def parse_gates(text: str) -> dict[str, bool]:

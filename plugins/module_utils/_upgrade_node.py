@@ -121,11 +121,11 @@ def cluster_version() -> str:
     return found[1]
 
 
-def keep_manifests(before: str, version: str) -> str:
+def keep_manifests(due: Due, version: str) -> str:
     """Copy the manifests once per upgrade, so that a run that was killed halfway can still be taken back."""
-    path = f"{KEPT}/{before}-{version}"
-    if not os.path.isdir(path):
-        # Only the last upgrade's are of use.
+    path = f"{KEPT}/{due.before}-{version}"
+    if not (due.resumed and os.path.isdir(path)):
+        # Those of an earlier upgrade may be of the same versions and of other settings.
         shutil.rmtree(KEPT, ignore_errors=True)
         os.makedirs(KEPT, mode=0o700)
         shutil.copytree(MANIFESTS, f"{path}.new")
@@ -200,6 +200,7 @@ def roll_back(marker: Marker, kept: str, reason: str, seconds: int) -> str:
             "Correct that first. If etcd is lost, the playbook restore brings back the snapshot that was taken before."
         )
     write_marker(Marker(marker.cluster, marker.phase, without(marker.settings)))
+    shutil.rmtree(KEPT, ignore_errors=True)
     return f"{reason}\nThis control plane was rolled back: it runs what it ran before, and is well."
 
 
@@ -223,13 +224,14 @@ def upgrade(marker: Marker, due: Due, params: dict[str, Any], lock: int) -> str:
     if left and not due.resumed:
         write_marker(marker)
         raise KubeadmError(f"this control plane is not well, so nothing was begun: {left}")
-    kept = keep_manifests(due.before, version)
-    verb = "node" if cluster_version() == version else "apply"
+    kept = keep_manifests(due, version)
     try:
+        # An API server that a killed run has left down can't say it, so that is taken back as well.
+        verb = "node" if cluster_version() == version else "apply"
         # Each of four static pods may take its time, and kubeadm takes back what fails.
         run_kubeadm(f"upgrade {verb}", text, params["ignore_preflight"], timeout * 6, lock, program=kubeadm)
         left = host.wait_for(complaint, timeout)
-    except KubeadmError as exc:
+    except (KubeadmError, host.HostError) as exc:
         raise KubeadmError(roll_back(marker, kept, str(exc), timeout)) from exc
     if left:
         raise KubeadmError(roll_back(marker, kept, f"with {version} {left}", timeout))
@@ -265,4 +267,5 @@ def finish(marker: Marker, version: str, seconds: int) -> bool:
     if left:
         raise KubeadmError(f"with the new kubelet this control plane is not well: {left}")
     write_marker(done)
+    shutil.rmtree(KEPT, ignore_errors=True)
     return True

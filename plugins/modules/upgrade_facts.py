@@ -41,6 +41,7 @@ EXAMPLES = r"""
 RETURN = r"""
 facts:
   description:
+    - C(version) that the host has and, while it is between two, the one that it is C(upgrading_to).
     - C(programs), program to version. C(kubelet_flags), each with C(name), C(value) and C(file). C(kubelet_config),
       with C(feature_gates) and C(fail_cgroup_v1). C(cgroup), V(1) or V(2). C(manifests), static pod to image.
     - C(disks), one entry per file system with C(paths), C(free) and C(size) in bytes.
@@ -52,6 +53,8 @@ facts:
   sample:
     host: cp1
     control_plane: true
+    version: 1.35.4
+    upgrading_to: ""
     programs: {containerd: 2.3.4, kubeadm: 1.35.4, kubectl: 1.35.4, kubelet: 1.35.4, runc: 1.4.3}
     kubelet_flags: []
     kubelet_config: {feature_gates: {}, fail_cgroup_v1: true}

@@ -166,10 +166,10 @@ def test_etcd_is_judged_once_though_each_control_plane_tells_of_it() -> None:
     assert sorted(item.code for item in found) == ["etcd_alarm", "etcd_silent"]
 
 
-@pytest.mark.parametrize(("kubeadm", "wanted_codes"), [("1.35.4", ["disk_space"]), ("1.36.3", [])])
-def test_an_interrupted_upgrade_is_not_asked_for_the_same_space_again(kubeadm: str, wanted_codes: list[str]) -> None:
+@pytest.mark.parametrize(("aim", "wanted_codes"), [("", ["disk_space"]), ("1.36.3", [])])
+def test_an_interrupted_upgrade_is_not_asked_for_the_same_space_again(aim: str, wanted_codes: list[str]) -> None:
     disk = {"paths": ["/var/lib/containerd"], "free": 2**30, "size": 2**31}
-    host = facts("w1", disks=[disk], programs={"kubelet": "1.35.4", "kubeadm": kubeadm})
+    host = facts("w1", disks=[disk], upgrading_to=aim)
     held = _upgrade_mirror.Held(sizes={"amd64": {"pause": 2**29, "other": 2**29}})
     hosts = {"w1": {"name": "w1", "role": "worker", "arch": "amd64", "images": ["pause"]}}
     found = _upgrade.check_hosts(_upgrade.Wanted("1.36.3", hosts, held=held), [host], 2**31)
@@ -181,10 +181,35 @@ def test_a_host_that_was_not_looked_at_is_named() -> None:
     assert [(item.code, item.host) for item in found] == [("host_unreachable", "w1")]
 
 
-@pytest.mark.parametrize(("kubelet", "severity"), [("1.35.4", "error"), ("1.36.3", "warning")])
-def test_an_api_that_an_interrupted_upgrade_has_stopped_does_not_block_it(kubelet: str, severity: str) -> None:
-    found = _upgrade.api_silent("refused", wanted(), [facts("cp1", programs={"kubelet": kubelet})])
+@pytest.mark.parametrize(("aim", "severity"), [("", "error"), ("1.36.3", "warning")])
+def test_an_api_that_an_interrupted_upgrade_has_stopped_does_not_block_it(aim: str, severity: str) -> None:
+    found = _upgrade.api_silent("refused", wanted(), [facts("cp1", upgrading_to=aim)])
     assert (found.code, found.severity) == ("api_silent", severity)
+
+
+@pytest.mark.parametrize(("aim", "severity"), [("", "error"), ("1.35.4", "warning")])
+def test_what_is_ill_blocks_an_upgrade_that_changes_components_only(aim: str, severity: str) -> None:
+    api = Api()
+    ill = node("w1", "1.35.4")
+    ill["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    api.lists["/api/v1/nodes"][1] = ill
+    # It has no room either, which only a run that has fetched everything already can do without.
+    disk = {"paths": ["/var/lib/containerd"], "free": 2**30, "size": 2**31}
+    found = [facts("cp1", version="1.35.4"), facts("w1", version="1.35.4", upgrading_to=aim, disks=[disk])]
+    hosts = {**HOSTS, "w1": {**HOSTS["w1"], "images": ["pause"]}}
+    wish = _upgrade.Wanted("1.35.4", hosts, held=_upgrade_mirror.Held(sizes={"amd64": {"pause": 2**29}}))
+    wanted_codes = [("node_not_ready", severity)] + ([] if aim else [("disk_space", "error")])
+    assert [(item.code, item.severity) for item in check(api, wish, *found)] == wanted_codes
+
+
+@pytest.mark.parametrize(("aim", "severity"), [("", "error"), ("1.36.3", "warning")])
+def test_a_member_that_an_interrupted_upgrade_has_stopped_is_seen_from_another_host(aim: str, severity: str) -> None:
+    sick = facts("cp2", version="1.35.4")
+    sick["etcd"]["members"].append({**sick["etcd"]["members"][0], "name": "cp1", "healthy": False, "error": "refused"})
+    hosts = {name: {"name": name, "role": "control_plane"} for name in ("cp1", "cp2")}
+    silent = facts("cp1", version="1.35.4", upgrading_to=aim, etcd={"members": [], "error": "refused"})
+    found = _upgrade.check_hosts(_upgrade.Wanted("1.36.3", hosts), [silent, sick], 2**31)
+    assert [(item.code, item.severity) for item in found] == [("etcd_silent", severity), ("etcd_unhealthy", severity)]
 
 
 def test_a_version_that_is_none_is_refused() -> None:

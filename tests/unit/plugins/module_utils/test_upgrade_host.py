@@ -45,6 +45,7 @@ def host(tmp_path: Path) -> System:
     )
     put("etc/kubernetes/manifests/haproxy.yaml", "spec:\n  containers:\n    - image: haproxy:3.0\n")
     put("etc/kubernetes/pki/next/ca.crt", "")
+    put("etc/kubernetes/hostplane.json", '{"cluster": "shop", "settings": {"version": "1.35.4"}}')
     put("proc/self/mounts", "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n")
     return System(str(tmp_path))
 
@@ -70,6 +71,7 @@ def test_everything_is_collected_at_once(host: System, monkeypatch: pytest.Monke
     assert (facts["host"], facts["control_plane"], facts["cgroup"], facts["ca_next"]) == ("cp1", True, 2, True)
     assert facts["kubelet_config"] == {"feature_gates": {"A": True, "B": False}, "fail_cgroup_v1": False}
     assert facts["manifests"] == {"haproxy": "haproxy:3.0", "kube-apiserver": "r/kube-apiserver:v1.35.4"}
+    assert (facts["version"], facts["upgrading_to"]) == ("1.35.4", "")
     assert facts["certificates"] == {"found": [], "error": ""}
     # Nothing answers on this machine, which is a fact and no failure.
     assert facts["etcd"]["error"] and facts["deprecated_requests"]["error"]

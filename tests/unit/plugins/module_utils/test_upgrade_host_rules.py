@@ -161,18 +161,31 @@ def test_etcd_that_an_interrupted_upgrade_has_stopped_does_not_block_it(resumed:
     assert codes(rules.check_etcd(sick, "3.6.8", GIB, resumed)) == [("etcd_unhealthy", severity)]
 
 
+OLD, NEW = "1.35.4", "1.36.3"
+
+
 @pytest.mark.parametrize(
-    ("found", "begun"),
+    ("hosts", "begun"),
     [
-        ({}, False),
-        ({"programs": {"kubelet": "1.35.4"}, "manifests": {"kube-apiserver": "r/kube-apiserver:v1.35.4"}}, False),
-        ({"programs": {"kubelet": "1.36.3"}}, True),
-        ({"programs": {"kubelet": "1.35.4", "kubeadm": "1.36.3"}}, True),
-        ({"manifests": {"kube-apiserver": "r/kube-apiserver:v1.36.3", "etcd": "etcd:3.6.8-0"}}, True),
+        ({"cp1": (OLD, ""), "w1": (OLD, "")}, set()),
+        ({"cp1": (OLD, NEW), "w1": (OLD, "")}, {"cp1"}),
+        ({"cp1": (NEW, ""), "w1": (OLD, "")}, {"cp1"}),
+        ({"cp1": (NEW, ""), "w1": (OLD, NEW)}, {"cp1", "w1"}),
+        # Only a component is another one: that all have the version says nothing.
+        ({"cp1": (NEW, ""), "w1": (NEW, "")}, set()),
+        ({"cp1": (NEW, ""), "w1": (NEW, NEW)}, {"cp1", "w1"}),
+        # A host that is not a member yet is not one that is behind.
+        ({"cp1": (NEW, ""), "w1": ("", "")}, set()),
+        ({"cp1": (OLD, "1.36.2"), "w1": (OLD, "")}, set()),
     ],
 )
-def test_a_host_shows_whether_its_upgrade_has_begun(found: dict[str, Any], begun: bool) -> None:
-    assert rules.begun(facts(**found), TARGET) is begun
+def test_hosts_show_whether_the_upgrade_has_begun(hosts: dict[str, tuple[str, str]], begun: set[str]) -> None:
+    found = [{"host": host, "version": had, "upgrading_to": aim} for host, (had, aim) in hosts.items()]
+    assert rules.begun(found, TARGET) == begun
+
+
+def test_what_tells_no_version_has_not_begun() -> None:
+    assert rules.begun([facts(programs={"kubelet": NEW, "kubeadm": NEW})], TARGET) == set()
 
 
 def test_a_host_of_which_nothing_is_known_blocks() -> None:

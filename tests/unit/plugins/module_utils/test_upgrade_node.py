@@ -146,13 +146,46 @@ def test_what_does_not_come_back_is_told(place: Any, monkeypatch: pytest.MonkeyP
     assert read_marker().settings[upgrade.UPGRADING] == NEW
 
 
-def test_the_manifests_from_before_survive_a_killed_run(place: Any) -> None:
-    kept = upgrade.keep_manifests(OLD, NEW)
+def test_the_manifests_from_before_survive_a_killed_run_and_no_other_upgrade(place: Any) -> None:
+    def keep(resumed: bool, before: str = OLD) -> Path:
+        return Path(upgrade.keep_manifests(upgrade.Due(before, resumed, (), True), NEW))
+
+    kept = keep(resumed=False)
     (place.manifests / "kube-apiserver.yaml").write_text("half of the new one")
-    assert upgrade.keep_manifests(OLD, NEW) == kept
-    assert f"v{OLD}" in Path(kept, "kube-apiserver.yaml").read_text()
-    assert Path(upgrade.keep_manifests(NEW, "1.37.0"), "kube-apiserver.yaml").read_text() == "half of the new one"
-    assert not Path(kept).exists()
+    assert keep(resumed=True) == kept
+    assert f"v{OLD}" in (kept / "kube-apiserver.yaml").read_text()
+    # The same versions again, and meanwhile somebody has changed settings.
+    assert (keep(resumed=False) / "kube-apiserver.yaml").read_text() == "half of the new one"
+    assert (keep(resumed=True, before=NEW) / "kube-apiserver.yaml").read_text() == "half of the new one"
+    assert not kept.exists()
+
+
+def test_copies_are_there_as_long_as_they_are_of_use(place: Any) -> None:
+    run(place)
+    assert place.kept.exists()
+    assert upgrade.finish(read_marker(), NEW, 1) and not place.kept.exists()
+    place.kubeadm("exit 1")
+    with pytest.raises(KubeadmError, match="was rolled back"):
+        run(place)
+    assert not place.kept.exists()
+
+
+def test_an_api_server_that_a_killed_run_has_left_down_is_taken_back(
+    place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(place)
+    (place.manifests / "kube-apiserver.yaml").write_text(manifest(IMAGES["kube-apiserver"]))
+
+    def refused() -> str:
+        raise upgrade.host.HostError("connection refused")
+
+    monkeypatch.setattr(upgrade, "cluster_version", refused)
+    place.complaints = ["the API server is ill"] * 6
+    with pytest.raises(KubeadmError, match="connection refused") as error:
+        run(place, read_marker())
+    assert "was rolled back" in str(error.value) and len(place.calls()) == 1
+    assert f"v{OLD}" in (place.manifests / "kube-apiserver.yaml").read_text()
+    assert read_marker() == MARKER
 
 
 def test_kubeadm_is_the_one_that_was_fetched(place: Any) -> None:
