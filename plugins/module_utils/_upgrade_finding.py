@@ -15,8 +15,8 @@ from typing import Any
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
 
 ERROR, WARNING = "error", "warning"
-# What kubeadm or Kubernetes itself refuses, or what would lose the cluster, whoever accepts it.
-NEVER_ACCEPTED = frozenset({"ca_rotation_unfinished", "version_downgrade", "version_skipped"})
+# What kubeadm, Kubernetes or Ansible itself refuses, or what would lose the cluster, whoever accepts it.
+NEVER_ACCEPTED = frozenset({"ca_rotation_unfinished", "setting_invalid", "version_downgrade", "version_skipped"})
 # So many names make a finding clear; the rest is counted.
 NAMES_SHOWN = 8
 

@@ -26,8 +26,8 @@ options:
     required: true
   hosts:
     description:
-      - The hosts of the plan, inventory name to a dictionary with C(name) (of the node), C(role), C(arch) and
-        C(state).
+      - The hosts of the plan, inventory name to a dictionary with C(name) (of the node), C(role), C(arch),
+        C(pool) and C(state).
     type: dict
     required: true
   facts:
@@ -97,10 +97,18 @@ options:
     description: Warn of certificates that expire within so many days.
     type: int
     default: 30
+  rollout:
+    description: C(max_unavailable), C(pools) and C(pause) as they are set for the playbook C(upgrade).
+    type: dict
+    default: {}
+  backup_key:
+    description: Whether there is the key for the backup that comes before the first change, or none is wanted.
+    type: bool
+    default: true
   accept:
     description:
       - Codes of findings to let pass, in upper or lower case; they come back in RV(accepted).
-      - V(version_downgrade), V(version_skipped) and V(ca_rotation_unfinished) can't be accepted.
+      - V(version_downgrade), V(version_skipped), V(ca_rotation_unfinished) and V(setting_invalid) can't be accepted.
     type: list
     elements: str
     default: []
@@ -166,7 +174,13 @@ report:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _upgrade, _upgrade_mirror
+from ansible_collections.hostplane.cluster.plugins.module_utils import (
+    _kubeapi,
+    _skew,
+    _upgrade,
+    _upgrade_mirror,
+    _upgrade_settings,
+)
 from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import MIRROR_SPEC, Mirror, MirrorError
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_finding import ERROR, Finding, report, settle
@@ -212,7 +226,11 @@ def find(params: dict[str, Any]) -> list[Finding]:
         findings.append(_upgrade.api_silent(str(exc), wish, facts))
     except _kubeapi.API_ERRORS as exc:
         findings.append(_upgrade.api_silent(_kubeapi.reason_of(exc), wish, facts))
-    return findings + _upgrade.check_hosts(wish, facts, _upgrade.etcd_quota(cluster))
+    findings += _upgrade.check_hosts(wish, facts, _upgrade.etcd_quota(cluster))
+    due = any(_skew.parse(entry.get("version", "")) != wish.target for entry in facts)
+    findings += _upgrade_settings.check_backup(params["backup_key"], due)
+    pools = {str(host.get("pool", "")) for host in params["hosts"].values()}
+    return [*findings, *_upgrade_settings.check_rollout(params["rollout"], pools)]
 
 
 def main() -> None:
@@ -231,6 +249,8 @@ def main() -> None:
             "unmanaged_pods": {"type": "str", "choices": ["fail", "delete"], "default": "fail"},
             "delete_emptydir_data": {"type": "bool", "default": True},
             "certificate_days": {"type": "int", "default": 30},
+            "rollout": {"type": "dict", "default": {}},
+            "backup_key": {"type": "bool", "default": True},
             "accept": {"type": "list", "elements": "str", "default": []},
             "fail_on_errors": {"type": "bool", "default": True},
             "timeout": {"type": "int", "default": 10},

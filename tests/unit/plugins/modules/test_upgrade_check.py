@@ -80,6 +80,17 @@ def test_skipping_a_minor_can_not_be_accepted(run_module: Run) -> None:
     assert result["failed"] and codes(result)[0] == "version_skipped"
 
 
+def test_settings_are_judged_with_everything_else(run_module: Run) -> None:
+    wrong = {"max_unavailable": "two", "pools": ["web"], "pause": "5m"}
+    result = run(run_module, rollout=wrong, backup_key=False, accept=["setting_invalid", "pod_unmanaged"])
+    found = {(item["code"], item["path"]) for item in result["findings"] if item["severity"] == "error"}
+    assert found == {("backup_key_missing", "backup_key_file")} | {
+        ("setting_invalid", f"upgrade_{name}") for name in wrong
+    }
+    result = run(run_module, version="1.35.4", facts=[{"host": "cp1", "version": "1.35.4"}], backup_key=False)
+    assert ("backup_key_missing", "warning") in [(item["code"], item["severity"]) for item in result["findings"]]
+
+
 def test_findings_of_others_come_along(run_module: Run) -> None:
     problem = {"code": "MirrorLock", "message": "gone", "remedy": "push", "path": "mirror_address"}
     result = run(run_module, problems=[problem], fail_on_errors=False)
