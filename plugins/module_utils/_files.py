@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
+# What is known of the programs that were installed on this host.
+CACHE = "/var/lib/hostplane/files.json"
 
 
 class FilesError(Exception):
@@ -132,6 +134,17 @@ class DigestCache:
         found = file_sha256(path)
         self.record(path, found)
         return found
+
+    def known(self, path: str, place: str = "") -> str:
+        """The digest that the file had when it was installed or read; empty when it is another file by now.
+
+        place is where the file is, if not at its path.
+        """
+        entry = self.entries.get(path)
+        with contextlib.suppress(OSError):
+            if entry and entry[1:] == self._key(os.stat(place or path)):
+                return str(entry[0])
+        return ""
 
     def record(self, path: str, digest: str) -> None:
         """Remember a digest that has just been computed."""

@@ -20,6 +20,7 @@ import struct
 import subprocess
 import typing as t
 
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostcomponents import installed
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import MARKER, PROGRAM_DIR, System
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -286,4 +287,5 @@ def collect(
         ),
         "clock_synchronized": clock_synchronized(),
         "cluster": cluster_facts(system, cluster_name),
+        "components": installed(system),
     }

@@ -199,6 +199,7 @@ facts:
       C(hostname), C(machine_id), C(addresses), C(cgroup), C(swap), C(disks), C(selinux), C(clock_synchronized).
     - C(cluster.state) is C(empty), C(installed) (programs only), C(begun) or C(member) (this cluster), or C(foreign);
       C(cluster.marker) is the content of C(/etc/kubernetes/hostplane.json).
+    - C(components) are digests of programs that are as they were installed, and images of the API's balancer.
   type: dict
   returned: always
 clock:

@@ -129,6 +129,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import (
+    CACHE,
     DigestCache,
     FilesError,
     FileState,
@@ -146,7 +147,6 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import (
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._unit import newer_than, started_at
 
-CACHE = "/var/lib/hostplane/files.json"
 STAGING = "/var/lib/hostplane/staging"
 
 
