@@ -32,6 +32,12 @@ options:
       - What a node reserves follows from them. Without them the settings of the kubelet lack the reservation.
     type: dict
     default: {}
+  node_cpus:
+    description:
+      - CPUs of the nodes of the existing cluster, by node name, as M(hostplane.cluster.node_info) returns them; for
+        hosts that O(facts) lacks.
+    type: dict
+    default: {}
   api_sans:
     description: More names and addresses for the API's certificate.
     type: list
@@ -49,7 +55,7 @@ options:
     description:
       - Settings of Flannel.
       - C(backend) (V(vxlan) or V(host-gw)), C(direct_routing), C(port), C(vni), C(mtu) (V(0) for that of the hosts'
-        interfaces, less 50 with V(vxlan)), C(interface), C(nftables).
+        interfaces, less 50 with V(vxlan), or 70 where pods have IPv6), C(interface), C(nftables).
     type: dict
     default: {}
   underlay:

@@ -15,12 +15,11 @@ import json
 import os
 import re
 import shutil
-import socket
-import struct
 import subprocess
 import typing as t
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostcomponents import installed
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostlinks import address_facts, link_facts
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import MARKER, PROGRAM_DIR, System
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -184,53 +183,6 @@ def cluster_facts(system: System, cluster_name: str) -> dict[str, t.Any]:
     }
 
 
-def address_facts(system: System) -> list[str]:
-    """The host's own addresses, from the kernel's tables: no program, no name lookup."""
-    found, leaf = set(), ""
-    for line in system.read("/proc/net/fib_trie").splitlines():
-        if "|-- " in line:
-            leaf = line.split()[-1]
-        elif line.endswith("/32 host LOCAL"):
-            found.add(leaf)
-    for line in system.read("/proc/net/if_inet6").splitlines():
-        found.add(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line.split()[0])))
-    return sorted(address for address in found if not address.startswith(("127.", "fe80:")) and address != "::1")
-
-
-def _number(text: str) -> int:
-    """An IPv4 address as /proc/net/route writes it, in the byte order of the machine."""
-    return int.from_bytes(struct.pack("=I", int(text, 16)), "big")
-
-
-def link_facts(system: System, address: str) -> dict[str, t.Any]:
-    """The interface of the network that the address is in, its MTU, that network and the way out of it; or nothing."""
-    try:
-        wanted = int.from_bytes(socket.inet_aton(address), "big")
-    except OSError:
-        return {}
-    best: tuple[int, str, str] | None = None
-    gateways: list[tuple[int, str, int]] = []
-    for line in system.read("/proc/net/route").splitlines()[1:]:
-        name, destination, gateway, _flags, _refs, _use, metric, mask = line.split()[:8]
-        network, bits = _number(destination), _number(mask)
-        if gateway != "00000000" and not bits:
-            gateways.append((int(metric), name, _number(gateway)))
-        if gateway == "00000000" and bits and wanted & bits == network:
-            prefix = bin(bits).count("1")
-            if best is None or prefix > best[0]:
-                best = prefix, name, f"{socket.inet_ntoa(network.to_bytes(4, 'big'))}/{prefix}"
-    if best is None:
-        return {}
-    mtu = system.read(f"/sys/class/net/{best[1]}/mtu").strip()
-    ways = [number for _metric, name, number in sorted(gateways) if name == best[1]]
-    return {
-        "interface": best[1],
-        "network": best[2],
-        "mtu": int(mtu) if mtu.isdecimal() else 0,
-        "gateway": socket.inet_ntoa(ways[0].to_bytes(4, "big")) if ways else "",
-    }
-
-
 def clock_synchronized() -> bool:
     """Whether the kernel believes that some time service steers its clock (adjtimex, read only)."""
     try:
@@ -246,6 +198,7 @@ def collect(
     programs: t.Iterable[str],
     node_name: str = "",
     address: str = "",
+    interface: str = "",
 ) -> dict[str, t.Any]:
     """Everything at once; plain data, so that the rules can be tested without a host."""
     memory = re.search(r"^MemTotal:\s+(\d+) kB", system.read("/proc/meminfo"), re.M)
@@ -262,7 +215,7 @@ def collect(
         "hostname": os.uname().nodename,
         "machine_id": system.read("/etc/machine-id").strip(),
         "addresses": address_facts(system),
-        "link": link_facts(system, address),
+        "link": link_facts(system, address, interface),
         "known_as": sorted(line[0] for line in hosts if node_name and node_name in line[1:]),
         "cgroup": cgroup_facts(system),
         "swap": [line.split()[0] for line in system.read("/proc/swaps").splitlines()[1:]],

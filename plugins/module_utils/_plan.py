@@ -90,9 +90,8 @@ class _Planner:
         managed = endpoint.balancer["mode"] == MANAGED
         networks, problems = plan_networks(request, network, hosts, endpoint.host, mirror_host)
         self.problems += problems
-        dns, problems = plan_dns(
-            request.dns, request.dns_domain, networks["dns_address"], request.facts.values(), len(hosts)
-        )
+        cores = sum(self._cores(host) for host in hosts)
+        dns, problems = plan_dns(request.dns, request.dns_domain, networks["dns_address"], cores, len(hosts))
         self.problems += problems
         taken = [Taken(host.inventory_name, item) for host in hosts for item in (host.address, host.address_ipv6)]
         taken += [
@@ -183,6 +182,11 @@ class _Planner:
                         f"Use {number - 1} or {number + 1} hosts in the group control_plane.",
                         path="groups")
             )  # fmt: skip
+
+    def _cores(self, host: Host) -> int:
+        """A run of scale looks at few hosts; the others are nodes, which have told the API."""
+        looked = self.request.facts.get(host.inventory_name, {}).get("cpus")
+        return int(looked or self.request.node_cpus.get(host.name) or 0)
 
     def _mirror_host(self) -> str:
         address = self.request.mirror_address

@@ -152,8 +152,10 @@ class _Planner:
         }
         for cluster in request.other_clusters:
             name = cluster.get("name") or "?"
-            others[f"pod range of cluster {name}"] = [str(cluster.get("pod_cidr") or "")]
-            others[f"service range of cluster {name}"] = [str(cluster.get("service_cidr") or "")]
+            for label in ("pod", "service"):
+                keys = f"{label}_cidr", f"{label}_cidr_ipv6"
+                others[f"{label} range of cluster {name}"] = [str(cluster.get(key) or "") for key in keys]
+            others[f"pod subnet of cluster {name}"] = list(cluster.get("pod_subnets") or ())
         found = [
             _cidr.read_range(part.strip(), "", label, "", (4, 6))[0]
             for label, texts in others.items()

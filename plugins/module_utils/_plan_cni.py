@@ -12,19 +12,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_bundle import CNI_REPOSITORIES
+from ansible_collections.hostplane.cluster.plugins.module_utils._plan_links import FLANNEL_TAKES, VXLAN_OVERHEAD, Links
 from ansible_collections.hostplane.cluster.plugins.module_utils._plan_request import PREFIX, ClusterRequest
-from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem, natural_key
+from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
 FLANNEL, UNDERLAY = "flannel", "underlay"
 PTP, MACVLAN = "ptp", "macvlan"
 _MODES = (PTP, MACVLAN)
 POLICY_ENGINES = ("kube-router",)
-# What vxlan adds to a packet: Ethernet, IP, UDP and its own header, and 20 more where IPv6 carries it.
-VXLAN_OVERHEAD = 50
 # The host's own way to its pods of the mode macvlan; and where kube-proxy is told whose address it translates.
 HOST_LINK = "hostplane-lan"
 _PROXY_SECTIONS = ("iptables", "nftables")
-_LEAST_MTU = {4: 576, 6: 1280}
 _VXLAN, _HOST_GW = "vxlan", "host-gw"
 _BACKENDS = (_VXLAN, _HOST_GW)
 # Modes that others have, and why not here.
@@ -42,6 +40,7 @@ _FLANNEL_KEYS: dict[str, tuple[type, Any]] = {
     "interface": (str, ""),
     "nftables": (bool, True),
 }
+_VXLAN_KEYS = ("direct_routing", "mtu", "port", "vni")
 _UNDERLAY_KEYS: dict[str, tuple[type, Any]] = {
     "mode": (str, PTP),
     "zones": (list, []),
@@ -85,6 +84,10 @@ class PodNetwork:
         self.dual_stack = bool(request.pod_cidr_ipv6 or request.service_cidr_ipv6)
         self.flannel = self._read(request.flannel, _FLANNEL_KEYS, "flannel")
         self.underlay = self._read(request.underlay, _UNDERLAY_KEYS, "underlay")
+        # Settings of the network that is chosen.
+        self._own = self.underlay if self.cni == UNDERLAY else self.flannel
+        option = UNDERLAY if self.cni == UNDERLAY else FLANNEL
+        self._links = Links(request.facts, self._own["interface"], option)
         self.zones = [self._zone(zone, place) for place, zone in enumerate(self.underlay["zones"])]
         if self.cni not in CNI_REPOSITORIES:
             self._add("cni_unsupported", "cni", f"The network plugin '{self.cni}' is not supported.",
@@ -137,50 +140,38 @@ class PodNetwork:
             if not low <= flannel[key] <= high:
                 self._add("setting_invalid", "flannel", f"{key} {flannel[key]} is not from {low} to {high}.",
                           f"Choose {key} in that range.")  # fmt: skip
-        self._check_mtu(flannel["mtu"], "flannel")
+        vxlan = flannel["backend"] == _VXLAN
+        given = flannel["mtu"] if vxlan else 0
+        # Flannel finds the interface of the node's address itself, also where no network belongs to it.
+        self.problems += self._links.unknown() if flannel["interface"] else []
+        self.problems += self._links.mtu_problems(given, self._overhead(), self._family, changeable=vxlan)
         if bool(self._request.pod_cidr_ipv6) != bool(self._request.service_cidr_ipv6):
             self._add("dual_stack_half", "pod_cidr_ipv6", "Pods and Services must both have IPv6 ranges, or neither.",
                       "Set both cluster_pod_cidr_ipv6 and cluster_service_cidr_ipv6.")  # fmt: skip
 
-    def _links(self) -> dict[str, Mapping[str, Any]]:
-        links = {host: (facts.get("link") or {}) for host, facts in self._request.facts.items()}
-        return {host: links[host] for host in sorted(links, key=natural_key) if links[host]}
-
     def _check_host_gw(self) -> None:
-        networks: dict[str, str] = {}
-        for host, link in self._links().items():
-            networks.setdefault(str(link.get("network")), host)
-        if len(networks) > 1:
-            where = ", ".join(f"{network} ({host})" for network, host in networks.items())
-            self._add("host_gw_routed", "flannel",
-                      f"host-gw needs all hosts in one network without a router between them; these are: {where}.",
-                      "Use vxlan with direct_routing, which goes without a tunnel where it can.")  # fmt: skip
+        self.problems += self._links.routed()
+        idle = [key for key in _VXLAN_KEYS if self.flannel[key] != _FLANNEL_KEYS[key][1]]
+        if idle:
+            self._add("setting_unused", "flannel",
+                      f"{', '.join(idle)} of cluster_flannel would do nothing: they are settings of {_VXLAN}.",
+                      f"Leave them out, or use {_VXLAN}. Pods have the MTU of the hosts' interfaces.")  # fmt: skip
 
-    def _check_mtu(self, given: int, option: str) -> None:
-        mtus: dict[int, str] = {}
-        for host, link in self._links().items():
-            if link.get("mtu"):
-                mtus.setdefault(int(link["mtu"]), host)
-        overhead = self._overhead()
-        if given:
-            least = _LEAST_MTU[6 if self.dual_stack else 4]
-            most = min(mtus, default=65535 + overhead) - overhead
-            if not least <= given <= most:
-                self._add("mtu_range", option, f"Pods cannot have the MTU {given}: it must be from {least} to {most}.",
-                          f"Set mtu to {most} or less, or leave it out.")  # fmt: skip
-        elif len(mtus) > 1:
-            where = ", ".join(f"{mtu} ({host})" for mtu, host in sorted(mtus.items()))
-            self._add("mtu_differs", option, f"The hosts' interfaces have different MTUs: {where}.",
-                      f"Make them equal, or set mtu in cluster_{option} to {min(mtus) - overhead}.")  # fmt: skip
+    @property
+    def _family(self) -> int:
+        """The larger one of the families that pods have."""
+        return 6 if self.dual_stack else 4
 
     def _overhead(self) -> int:
-        return VXLAN_OVERHEAD if self.cni == FLANNEL and self.flannel["backend"] == _VXLAN else 0
+        if self.cni != FLANNEL or self.flannel["backend"] != _VXLAN:
+            return 0
+        return VXLAN_OVERHEAD[self._family]
 
     def _mtu(self) -> int:
         """What pods get; 0 as long as no host has been looked at."""
-        given = int((self.underlay if self.cni == UNDERLAY else self.flannel)["mtu"])
-        mtus = [int(link["mtu"]) for link in self._links().values() if link.get("mtu")]
-        return given or (min(mtus) - self._overhead() if mtus else 0)
+        if self.cni == FLANNEL and self.flannel["backend"] != _VXLAN:
+            return self._links.mtu(0, 0)
+        return self._links.mtu(self._own["mtu"], self._overhead())
 
     def _check_underlay(self) -> None:
         mode = self.underlay["mode"]
@@ -204,12 +195,7 @@ class PodNetwork:
             self._add("zone_missing", "underlay", "cluster_underlay has no zones, so there are no addresses for pods.",
                       "List the parts of the LAN that pods may use, such as zones: [{name: lan, pod_subnets:"
                       " [10.20.1.0/24]}].")  # fmt: skip
-        self._check_mtu(self.underlay["mtu"], "underlay")
-        lost = [host for host, facts in self._request.facts.items() if "link" in facts and not facts["link"]]
-        if lost and not self.underlay["interface"]:
-            self._add("interface_unknown", "underlay",
-                      f"No interface is in the network of the host's address on {', '.join(sorted(lost))}.",
-                      "Name it as interface in cluster_underlay, or give the host an address in the LAN.")  # fmt: skip
+        self.problems += self._links.mtu_problems(self.underlay["mtu"], 0, self._family) + self._links.unknown()
 
     def _check_macvlan(self) -> None:
         """What needs packets to pass by the host that its pods exchange with the LAN directly."""
@@ -238,15 +224,17 @@ class PodNetwork:
                       "Use the mode ptp.")  # fmt: skip
 
     def backend(self) -> dict[str, Any]:
-        """Flannel's own section Backend; what it would find by itself is left to it."""
+        """Flannel's own section Backend; what it finds by itself is left to it."""
         flannel = self.flannel
         if flannel["backend"] != _VXLAN:
             return {"Type": flannel["backend"]}
         backend = {"Type": _VXLAN, "VNI": flannel["vni"], "Port": flannel["port"]}
         if flannel["direct_routing"]:
             backend["DirectRouting"] = True
-        if flannel["mtu"]:
-            backend["MTU"] = flannel["mtu"]
+        # By itself it forgets that packets carried by IPv6 become larger.
+        mtu = self._mtu() if flannel["mtu"] or self.dual_stack else 0
+        if mtu:
+            backend["MTU"] = mtu + FLANNEL_TAKES
         return backend
 
     def identity(self) -> str:

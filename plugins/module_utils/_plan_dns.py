@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _names
@@ -108,9 +108,9 @@ class _Reader:
 
 
 def plan_dns(
-    settings: Any, domain: str, dns_address: str, sizes: Iterable[Mapping[str, Any]], nodes: int
+    settings: Any, domain: str, dns_address: str, cores: int, nodes: int
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The plan's part about DNS; `sizes` are the hosts as far as they are known."""
+    """The plan's part about DNS; the cores are those of all nodes together."""
     if not isinstance(settings, Mapping):
         return {"managed": False, "cache": ""}, [
             Problem("dns_setting_invalid", "cluster_dns is not a mapping.", "See the guide to DNS.", path=PATH)
@@ -120,7 +120,6 @@ def plan_dns(
     reader = _Reader(settings, domain, dns_address)
     for key in sorted(set(map(str, settings)) - set(KEYS)):
         reader.add("dns_setting_invalid", f"cluster_dns has no setting {key}.", f"There are: {', '.join(KEYS)}.")
-    cores = sum(int(size.get("cpus") or 0) for size in sizes)
     upstream = settings.get("upstream") or []
     plan = {
         "managed": True,

@@ -43,11 +43,13 @@ def endpoint_ranges(request: ClusterRequest, network: PodNetwork) -> tuple[list[
     for cluster in request.other_clusters:
         name = cluster.get("name") or "?"
         ranges[f"pod range of cluster {name}"] = [str(cluster.get("pod_cidr") or "")]
+        ranges[f"pod subnet of cluster {name}"] = list(cluster.get("pod_subnets") or ())
         ranges[f"routed service range of cluster {name}"] = (
             [str(cluster.get("service_cidr") or "")] if cluster.get("routed") else []
         )
     # Only these may be parts of the hosts' networks, and then the endpoint must be outside of them.
     kinds = {"node range": _cidr.NODES, "pod range": _cidr.POD_SUBNET if network.cni == UNDERLAY else ""}
+    kinds |= {label: _cidr.OTHER_POD_SUBNET for label in ranges if label.startswith("pod subnet")}
     read = {
         label: [item for text in texts if (item := _cidr.read_range(text, kinds.get(label, ""), label, "")[0])]
         for label, texts in ranges.items()

@@ -50,6 +50,7 @@ class ClusterRequest:
     balancer_port: int = DEFAULT_PORT
     vrrp_id: int = 0
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    node_cpus: Mapping[str, int] = field(default_factory=dict)
     api_sans: Sequence[str] = ()
     cni: str = "flannel"
     flannel: Mapping[str, Any] = field(default_factory=dict)
@@ -87,6 +88,7 @@ def cluster_arguments() -> dict[str, Any]:
         **network_arguments(),
         **endpoint_arguments(),
         "facts": {"type": "dict", "default": {}},
+        "node_cpus": {"type": "dict", "default": {}},
         "api_sans": {"type": "list", "elements": "str", "default": []},
         "cni": {"type": "str", "default": "flannel"},
         "flannel": {"type": "dict", "default": {}},

@@ -4,7 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
-"""Slices of the hosts' network that nodes hold, kept on the nodes themselves: an annotation is a claim."""
+"""Slices of the hosts' network that nodes hold.
+
+A node's annotation is its claim. Two runs at once would each write to nodes of their own, and nobody would see that the
+slices are the same. So each run first writes all claims into one object, which the API accepts from one of them only.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ANNOTATION = "hostplane.io/slices"
+RECORD = "hostplane-slices"
+RECORDS = "/api/v1/namespaces/kube-system/configmaps"
 
 
 class SliceError(Exception):
@@ -24,15 +30,37 @@ def parse(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def held(nodes: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The slices of all nodes that have any, by node name."""
+def held(nodes: Sequence[Mapping[str, Any]], record: Mapping[str, Any] | None = None) -> dict[str, list[str]]:
+    """The slices of all nodes that have any, by node name.
+
+    What a run has recorded belongs to a node already, also when that run was killed before it wrote the annotation.
+    """
+    recorded = (record or {}).get("data") or {}
     found = {}
     for node in nodes:
-        metadata = node["metadata"]
-        slices = parse(str((metadata.get("annotations") or {}).get(ANNOTATION, "")))
+        name, uid = _ident(node)
+        slices = parse(str((node["metadata"].get("annotations") or {}).get(ANNOTATION, "")))
+        # A host that left and came back is another node, and has given its slices back.
+        owner, _space, text = str(recorded.get(name, "")).partition(" ")
+        slices += [item for item in parse(text) if owner == uid and item not in slices]
         if slices:
-            found[str(metadata["name"])] = slices
+            found[name] = slices
     return dict(sorted(found.items()))
+
+
+def _ident(node: Mapping[str, Any]) -> tuple[str, str]:
+    return str(node["metadata"]["name"]), str(node["metadata"].get("uid", ""))
+
+
+def record_of(
+    nodes: Sequence[Mapping[str, Any]], slices: Mapping[str, Sequence[str]], before: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The object that holds the claims of all nodes. It can replace only the one that was read."""
+    metadata: dict[str, Any] = {"name": RECORD, "namespace": "kube-system"}
+    if before:
+        metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
+    data = {name: f"{uid} {','.join(slices[name])}" for name, uid in map(_ident, nodes) if name in slices}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
 def claims(current: Mapping[str, Sequence[str]], wanted: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:

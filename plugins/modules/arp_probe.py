@@ -27,7 +27,9 @@ options:
     elements: str
     required: true
   address:
-    description: The host's own address in that network, in whose name it asks.
+    description:
+      - An address of the host. Where O(interface) is in another network, it asks in the name of the address that it has
+        there.
     type: str
     required: true
   interface:
@@ -74,7 +76,8 @@ import ipaddress
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hostplane.cluster.plugins.module_utils import _arp, _hostfacts
+from ansible_collections.hostplane.cluster.plugins.module_utils import _arp, _hostlinks
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import System
 from ansible_collections.hostplane.cluster.plugins.module_utils._problem import Problem
 
 # An operator who sees eight of them knows enough.
@@ -114,15 +117,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    system = _hostfacts.System()
+    system = System()
     answers: list[_arp.Answer] = []
     try:
         addresses = _arp.addresses_of(params["cidrs"])
         if addresses:
-            link = params["interface"] or _hostfacts.link_facts(system, params["address"]).get("interface", "")
+            link = _hostlinks.link_facts(system, params["address"], params["interface"])
             if not link:
-                module.fail_json(msg=f"no interface of this host is in the network of {params['address']}")
-            answers = _arp.probe(link, params["address"], addresses, _hostfacts.address_facts(system))
+                wanted = params["interface"] or f"one in the network of {params['address']}"
+                module.fail_json(msg=f"this host lacks the interface that is to ask: {wanted}")
+            source = link["address"] or params["address"]
+            answers = _arp.probe(link["interface"], source, addresses, _hostlinks.address_facts(system))
     except ValueError as error:
         module.fail_json(msg=f"cidrs: {error}")
     except _arp.ArpError as error:

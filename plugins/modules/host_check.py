@@ -35,6 +35,10 @@ options:
   address:
     description: Address of the node, which the host must carry.
     type: str
+  interface:
+    description: Interface that C(link) in RV(facts) is about; empty for that of the network in which O(address) is.
+    type: str
+    default: ''
   arch:
     description: Architecture that the host must have.
     type: str
@@ -196,7 +200,8 @@ ignored:
 facts:
   description:
     - What the host says about itself, among others C(os), C(kernel), C(features), C(arch), C(cpus), C(memory_mb),
-      C(hostname), C(machine_id), C(addresses), C(cgroup), C(swap), C(disks), C(selinux), C(clock_synchronized).
+      C(hostname), C(machine_id), C(addresses), C(link), C(cgroup), C(swap), C(disks), C(selinux),
+      C(clock_synchronized).
     - C(cluster.state) is C(empty), C(installed) (programs only), C(begun) or C(member) (this cluster), or C(foreign);
       C(cluster.marker) is the content of C(/etc/kubernetes/hostplane.json).
     - C(components) are digests of programs that are as they were installed, and images of the API's balancer.
@@ -221,18 +226,15 @@ from ansible_collections.hostplane.cluster.plugins.module_utils import _hostchec
 
 
 def spec() -> dict[str, t.Any]:
+    text = {"type": "str"}
     return {
         "cluster_name": {"type": "str", "required": True},
         "role": {"type": "str", "choices": ["control_plane", "worker", "mirror"], "default": "worker"},
         "node_name": {"type": "str"},
         "address": {"type": "str"},
+        "interface": {"type": "str", "default": ""},
         "arch": {"type": "str", "choices": ["amd64", "arm64"]},
-        "peers": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {"name": {"type": "str"}, "address": {"type": "str"}},
-        },
+        "peers": {"type": "list", "elements": "dict", "default": [], "options": {"name": text, "address": text}},
         "mirror": {
             "type": "dict",
             "options": {
@@ -275,6 +277,7 @@ def main() -> None:
         _hostcheck.PROGRAMS,
         options["node_name"] or "",
         options["address"] or "",
+        options["interface"],
     )
     found = _hostcheck.check(options, facts)
     if options["mirror"] and options["role"] != "mirror":

@@ -13,7 +13,8 @@ description:
   - Reads which slices the nodes of a cluster hold, and gives slices to nodes. A node's slices are the annotation
     C(hostplane.io/slices) of the node, so they are free again as soon as the node is deleted.
   - A node must hold its slices before it gets the configuration with which it starts pods.
-  - Takes no slice away, and gives none to two nodes, whatever was planned meanwhile.
+  - Takes no slice away, and gives none to two nodes, whatever was planned meanwhile or runs at the same time. All
+    claims are first written to the ConfigMap C(hostplane-slices) in C(kube-system), by one run after the other.
   - Runs on the controller. When O(kubeconfig) is missing, as before the cluster is created, nodes hold nothing.
 extends_documentation_fragment:
   - hostplane.cluster.attributes
@@ -70,28 +71,53 @@ import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi
-from ansible_collections.hostplane.cluster.plugins.module_utils._slices import ANNOTATION, SliceError, claims, held
+from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi, _slices
+from ansible_collections.hostplane.cluster.plugins.module_utils._slices import SliceError
+
+# Each one that fails is another run's success, and a run claims once or twice.
+ATTEMPTS = 20
+
+
+def claimed(api: _kubeapi.KubeApi, record: dict[str, Any], exists: bool) -> bool:
+    """Write the record; False when another run has written it since it was read."""
+    if not exists:
+        return api.create(_slices.RECORDS, record)
+    try:
+        api.call("PUT", f"{_slices.RECORDS}/{_slices.RECORD}", body=record)
+    except _kubeapi.API_ERRORS as exc:
+        if _kubeapi.status_of(exc) != 409:
+            raise
+        return False
+    return True
 
 
 def run(api: _kubeapi.KubeApi, wanted: dict[str, list[str]], check: bool) -> dict[str, Any]:
     """Give slices to the nodes that lack them."""
-    nodes = api.items("/api/v1/nodes")
-    names = {str(node["metadata"]["name"]) for node in nodes}
-    current = held(nodes)
-    missing = sorted(set(wanted) - names)
-    if missing and not check:
-        raise SliceError(f"not in the cluster, and so without addresses for pods: {', '.join(missing)}")
-    changed = claims(current, {name: slices for name, slices in wanted.items() if name in names})
-    for name, slices in changed.items() if not check else ():
-        api.patch(f"/api/v1/nodes/{name}", {"metadata": {"annotations": {ANNOTATION: ",".join(slices)}}})
-    after = dict(sorted({**current, **changed}.items()))
+    for _attempt in range(ATTEMPTS):
+        record = _kubeapi.find(api, f"{_slices.RECORDS}/{_slices.RECORD}")
+        nodes = api.items("/api/v1/nodes")
+        names = {str(node["metadata"]["name"]) for node in nodes}
+        missing = sorted(set(wanted) - names)
+        if missing and not check:
+            raise SliceError(f"not in the cluster, and so without addresses for pods: {', '.join(missing)}")
+        current = _slices.held(nodes, record)
+        mine = {name: slices for name, slices in wanted.items() if name in names}
+        changed = _slices.claims(current, mine)
+        after = dict(sorted({**current, **changed}.items()))
+        if check or not changed or claimed(api, _slices.record_of(nodes, after, record), bool(record)):
+            break
+    else:
+        raise SliceError("other runs give slices to nodes all the time; run the playbook again when they have ended")
+    shown = _slices.held(nodes)
+    given = {name: after[name] for name in mine if name in after and set(after[name]) != set(shown.get(name, ()))}
+    for name, slices in given.items() if not check else ():
+        api.patch(f"/api/v1/nodes/{name}", {"metadata": {"annotations": {_slices.ANNOTATION: ",".join(slices)}}})
     return {
-        "changed": bool(changed),
+        "changed": bool(given),
         "slices": after,
-        "nodes": sorted(changed),
+        "nodes": sorted(given),
         "missing": missing,
-        "diff": [{name: found.get(name, []) for name in changed} for found in (current, after)],
+        "diff": [{name: found.get(name, []) for name in given} for found in (shown, after)],
     }
 
 

@@ -108,23 +108,6 @@ def test_cgroup_versions(host: System) -> None:
     assert {"cpu", "cpuset", "memory", "pids"} <= set(found["controllers"])
 
 
-def test_addresses(host: System) -> None:
-    put(
-        host,
-        "/proc/net/fib_trie",
-        "Local:\n  +-- 10.9.0.0/24 2 0 2\n     |-- 10.9.0.0\n        /24 link UNICAST\n     |-- 10.9.0.11\n"
-        "        /32 host LOCAL\n     |-- 10.9.0.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n"
-        "        /32 host LOCAL\n",
-    )
-    put(
-        host,
-        "/proc/net/if_inet6",
-        "fd000000000000000000000000000002 02 40 00 80     eth0\nfe80000000000000fcfffffffeffffff 02 40 20 80     eth0\n"
-        "00000000000000000000000000000001 01 80 10 80       lo\n",
-    )
-    assert _hostfacts.address_facts(host) == ["10.9.0.11", "fd00::2"]
-
-
 def test_listeners_on_any_address_are_seen(host: System) -> None:
     put(
         host,
@@ -173,22 +156,3 @@ def test_everything_of_this_machine_is_plain_data() -> None:
     facts = _hostfacts.collect(System(), "shop", [6443], ["mount", "no-such-program"], "node")
     assert json.loads(json.dumps(facts)) == facts
     assert facts["missing_programs"] == ["no-such-program"]
-
-
-ROUTES = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
-eth0\t00000000\tFE00000A\t0003\t0\t0\t200\t00000000\t0\t0\t0
-wide\t00000000\tFD00000A\t0003\t0\t0\t50\t00000000\t0\t0\t0
-eth0\t00000000\t0100000A\t0003\t0\t0\t100\t00000000\t0\t0\t0
-eth0\t0000000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0
-wide\t0000000A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0
-veth1\t8300000A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0
-"""
-
-
-def test_the_interface_of_an_address_is_that_of_the_narrowest_network(host: System) -> None:
-    put(host, "/proc/net/route", ROUTES)
-    put(host, "/sys/class/net/eth0/mtu", "1500\n")
-    link = {"interface": "eth0", "network": "10.0.0.0/24", "mtu": 1500, "gateway": "10.0.0.1"}
-    assert _hostfacts.link_facts(host, "10.0.0.7") == link
-    for nowhere in ("192.168.1.1", "node-1", ""):
-        assert _hostfacts.link_facts(host, nowhere) == {}

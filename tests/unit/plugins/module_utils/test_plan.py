@@ -380,3 +380,16 @@ def test_a_thousand_hosts_are_planned_quickly() -> None:
     found = plan(hosts=[host("cp-1", "10.9.100.1", "control_plane"), *hosts], pod_cidr="10.244.0.0/14")
     assert time.monotonic() - start < 1
     assert [problem.code for problem in found.problems] == []
+
+
+def test_dns_servers_are_not_taken_away_by_a_run_that_looks_at_few_hosts() -> None:
+    hosts = [CP, *(host(f"w-{number}", f"10.9.0.{40 + number}", node_name=f"n-{number}") for number in range(19))]
+    names = [str(item["inventory_hostname"]) for item in hosts]
+    every = plan(hosts=hosts, dns={"cache": True}, facts={name: {"cpus": 32} for name in names}).plan
+    few = plan(
+        hosts=hosts,
+        dns={"cache": True},
+        facts={name: {"cpus": 32} for name in ("cp-1", "w-18")},
+        node_cpus={"cp-1": 32, **{f"n-{number}": 32 for number in range(18)}},
+    ).plan
+    assert few["dns"]["replicas"] == every["dns"]["replicas"] == 10

@@ -46,8 +46,18 @@ def test_flannel_as_it_comes() -> None:
 def test_flannel_with_settings_as_an_ini_inventory_gives_them() -> None:
     found = network(flannel={"direct_routing": "yes", "port": "4789", "vni": 7, "mtu": "1400", "nftables": "false"})
     assert not found.problems
-    assert found.backend() == {"Type": "vxlan", "VNI": 7, "Port": 4789, "DirectRouting": True, "MTU": 1400}
+    # flanneld takes 50 off the MTU that it is given.
+    assert found.backend() == {"Type": "vxlan", "VNI": 7, "Port": 4789, "DirectRouting": True, "MTU": 1450}
     assert found.to_plan()["nftables"] is False and found.identity() == "vxlan 7 4789"
+    assert found.to_plan()["mtu"] == 1400
+
+
+def test_packets_carried_by_ipv6_leave_less_room() -> None:
+    found = network(facts=LINKS, **BOTH)
+    assert not found.problems
+    assert (found.to_plan()["mtu"], found.backend()["MTU"]) == (1430, 1480)
+    assert "MTU" not in network(**BOTH).backend()
+    assert network(facts=LINKS, flannel={"backend": "host-gw"}, **BOTH).to_plan()["mtu"] == 1500
 
 
 def test_host_gw_adds_nothing_to_packets() -> None:
@@ -81,6 +91,13 @@ def test_underlay() -> None:
         ({"facts": FAR, "flannel": {"mtu": 1450}}, []),
         ({"facts": FAR, "flannel": {"mtu": 1451}}, ["mtu_range"]),
         ({"flannel": {"mtu": 500}}, ["mtu_range"]),
+        ({**BOTH, "facts": LINKS, "flannel": {"mtu": 1430}}, []),
+        ({**BOTH, "facts": LINKS, "flannel": {"mtu": 1431}}, ["mtu_range"]),
+        ({"flannel": {"backend": "host-gw", "direct_routing": True, "mtu": 1400}, "facts": LINKS}, ["setting_unused"]),
+        ({"flannel": {"backend": "host-gw", "port": 4789}}, ["setting_unused"]),
+        ({"flannel": {"backend": "host-gw", "vni": 1, "port": 8472, "nftables": False}}, []),
+        ({"flannel": {"interface": "eth9"}, "facts": {**LINKS, "c": {"link": {}}}}, ["interface_unknown"]),
+        ({"facts": {**LINKS, "c": {"link": {}}}}, []),
         ({"flannel": {"port": 0, "vni": 1 << 24}}, ["setting_invalid", "setting_invalid"]),
         ({"flannel": {"port": "many", "mtu": True, "backend": 1}}, ["setting_invalid"] * 3),
         ({"flannel": {"Backend": "vxlan"}}, ["setting_unknown"]),
@@ -109,7 +126,10 @@ def test_underlay() -> None:
         ({"cni": "underlay", "underlay": {"zones": ZONES, "addresses_per_pod": 3}}, ["setting_invalid"]),
         ({"cni": "underlay", "underlay": {"zones": ZONES}, "flannel": {"mtu": 1400}}, ["setting_unused"]),
         ({"cni": "underlay", "underlay": {"zones": ZONES}, "facts": {"a": {"link": {}}}}, ["interface_unknown"]),
-        ({"cni": "underlay", "underlay": {"zones": ZONES, "interface": "e"}, "facts": {"a": {"link": {}}}}, []),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "interface": "e"}, "facts": {"a": {"link": {}}}},
+         ["interface_unknown"]),
+        ({"cni": "underlay", "underlay": {"zones": ZONES, "interface": "e"},
+          "facts": {"a": {"link": {"interface": "e", "network": "", "mtu": 1500}}}}, []),
         ({"cni": "underlay", "underlay": {"zones": ZONES}, "facts": {"a": {"cpus": 2}}}, []),
         ({"network_policy": "calico"}, ["policy_unsupported"]),
         ({"network_policy": "kube-router"}, []),

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 
 def codes(settings: Any) -> list[str]:
-    return [problem.code for problem in plan_dns(settings, "cluster.local", "10.96.0.10", [], 3)[1]]
+    return [problem.code for problem in plan_dns(settings, "cluster.local", "10.96.0.10", 0, 3)[1]]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_more_nodes_or_cores_never_mean_fewer_servers(cores: int, nodes: int, mo
 
 
 def test_without_settings_dns_stays_as_kubeadm_makes_it() -> None:
-    plan, problems = plan_dns({}, "cluster.local", "10.96.0.10", [], 3)
+    plan, problems = plan_dns({}, "cluster.local", "10.96.0.10", 0, 3)
     assert (plan, problems) == ({"managed": False, "cache": ""}, [])
     assert kubelet_dns(plan) == {}
 
@@ -44,8 +44,7 @@ def test_a_full_plan() -> None:
         "stub_domains": {"corp.example.com.": ["10.1.0.53"]},
         "cache": True,
     }
-    sizes = [{"cpus": 100}, {"cpus": 100, "memory_mb": 1}, {}]
-    plan, problems = plan_dns(settings, "cluster.local", "10.96.0.10", sizes, 3)
+    plan, problems = plan_dns(settings, "cluster.local", "10.96.0.10", 200, 3)
     assert problems == []
     assert plan == {
         "managed": True,

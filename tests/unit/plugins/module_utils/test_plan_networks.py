@@ -175,3 +175,10 @@ def test_policies_without_an_engine_are_refused() -> None:
     (missing,) = [problem for problem in found.problems if problem.code == "addon_missing"]
     assert "docker.io/cloudnativelabs/kube-router" in missing.message and "bundle_source: upstream" in missing.remedy
     assert "addon_missing" not in {problem.code for problem in plan(lock={"amd64": lock}).problems}
+
+
+def test_the_virtual_address_is_none_of_another_clusters_pods() -> None:
+    options: dict[str, Any] = {"balancer": "managed", "vip": "10.9.0.100"}
+    for subnet, expected in (("10.9.0.96/28", ["vip_in_range"]), ("10.9.0.64/28", [])):
+        found = plan(**options, other_clusters=[{"name": "b", "pod_subnets": [subnet]}])
+        assert [problem.code for problem in found.problems] == expected, found.problems

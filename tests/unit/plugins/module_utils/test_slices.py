@@ -15,7 +15,13 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._address_plan im
     plan_addresses,
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._node_addresses import Node
-from ansible_collections.hostplane.cluster.plugins.module_utils._slices import ANNOTATION, SliceError, claims, held
+from ansible_collections.hostplane.cluster.plugins.module_utils._slices import (
+    ANNOTATION,
+    SliceError,
+    claims,
+    held,
+    record_of,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +34,18 @@ def test_what_nodes_hold() -> None:
     nodes = [node("b", "10.0.0.32/27, 10.0.0.96/28"), node("a", "10.0.0.0/27"), node("c", None), node("d", " ")]
     assert held(nodes) == {"a": ["10.0.0.0/27"], "b": ["10.0.0.32/27", "10.0.0.96/28"]}
     assert held([{"metadata": {"name": "x"}}]) == {}
+
+
+def test_what_is_recorded_is_held_by_that_very_node() -> None:
+    nodes = [{"metadata": {"name": name, "uid": f"1-{name}"}} for name in "abc"]
+    record = {
+        "metadata": {"resourceVersion": "7"},
+        "data": {"a": "1-a 10.0.0.0/27,10.0.0.96/28", "b": "0-b 10.0.0.32/27"},
+    }
+    assert held(nodes, record) == {"a": ["10.0.0.0/27", "10.0.0.96/28"]}
+    written = record_of(nodes, {**held(nodes, record), "c": ["10.0.0.32/27"], "gone": ["10.0.0.64/27"]}, record)
+    assert written["metadata"]["resourceVersion"] == "7"
+    assert held(nodes, written) == {"a": ["10.0.0.0/27", "10.0.0.96/28"], "c": ["10.0.0.32/27"]}
 
 
 def test_only_what_is_new_is_claimed() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.hostplane.cluster.plugins.module_utils import _arp, _hostfacts
+from ansible_collections.hostplane.cluster.plugins.module_utils import _arp, _hostlinks
 from ansible_collections.hostplane.cluster.plugins.modules import arp_probe
 
 Run = Callable[..., dict[str, Any]]
@@ -24,8 +24,13 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         return [_arp.Answer(f"10.0.0.{number}", "02:00:00:00:00:07") for number in (5, *range(34, 44))]
 
     monkeypatch.setattr(_arp, "probe", probe)
-    monkeypatch.setattr(_hostfacts, "link_facts", lambda _system, address: {"interface": "eth7"} if address else {})
-    monkeypatch.setattr(_hostfacts, "address_facts", lambda _system: ["10.0.0.1"])
+    links = {
+        "": {"interface": "eth7", "address": "10.0.0.1"},
+        "lan0": {"interface": "lan0", "address": "10.0.9.1"},
+        "bare0": {"interface": "bare0", "address": ""},
+    }
+    monkeypatch.setattr(_hostlinks, "link_facts", lambda _system, address, name: links.get(name, {}) if address else {})
+    monkeypatch.setattr(_hostlinks, "address_facts", lambda _system: ["10.0.0.1"])
     return asked
 
 
@@ -46,7 +51,21 @@ def test_nothing_to_ask(run_module: Run, wire: list[tuple[Any, ...]]) -> None:
     assert run_module(arp_probe, cidrs=[], address="10.0.0.1")["used"] == [] and wire == []
 
 
-@pytest.mark.parametrize("arguments", [{"cidrs": ["nonsense"], "address": "10.0.0.1"},
-                                       {"cidrs": ["10.0.0.0/28"], "address": ""}])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"cidrs": ["nonsense"], "address": "10.0.0.1"},
+        {"cidrs": ["10.0.0.0/28"], "address": ""},
+        {"cidrs": ["10.0.0.0/28"], "address": "10.0.0.1", "interface": "gone0"},
+    ],
+)
 def test_what_cannot_be_asked_is_an_error(run_module: Run, arguments: dict[str, Any]) -> None:
     assert run_module(arp_probe, **arguments)["failed"]
+
+
+@pytest.mark.parametrize(("interface", "source"), [("lan0", "10.0.9.1"), ("bare0", "10.0.0.1")])
+def test_a_named_interface_asks_in_its_own_name(
+    run_module: Run, wire: list[tuple[Any, ...]], interface: str, source: str
+) -> None:
+    run_module(arp_probe, cidrs=["10.0.9.32/28"], address="10.0.0.1", interface=interface)
+    assert wire[0][:2] == (interface, source)
