@@ -459,3 +459,50 @@ def test_what_is_mounted_was_formatted_for_good(
     subprocess.run(["umount", mount], check=True)
     assert run_module(host_storage, disks=[wanted])["disks"][0]["action"] == "mount"
     assert (mount / "data").read_text() == "kept"
+
+
+def codes(result: dict[str, Any]) -> list[str]:
+    return [problem["code"] for problem in result["problems"]]
+
+
+def test_what_stands_in_the_way_of_a_disk(run_module: Run, place: Path, loop: Callable[[int], Path]) -> None:
+    first, second = loop(1), loop(2)
+    wanted = {"device": str(first), "mount": str(place / "pool1")}
+    before = (place / "image1").read_bytes()
+    (place / "fstab").write_text(f"UUID=another {place}/pool1 ext4 defaults 0 2\n")
+    result = run_module(host_storage, disks=[wanted])
+    assert codes(result) == ["storage_fstab_differs"] and "UUID=another" in result["msg"]
+    (place / "fstab").write_text("")
+    (place / "pool1").touch()
+    assert codes(run_module(host_storage, disks=[wanted])) == ["storage_mount_taken"]
+    (place / "pool1").unlink()
+    subprocess.run(["mkfs.ext4", "-q", "-F", second], check=True)
+    (place / "pool1").mkdir()
+    subprocess.run(["mount", second, place / "pool1"], check=True)
+    result = run_module(host_storage, disks=[wanted])
+    assert codes(result) == ["storage_mount_taken"] and os.path.realpath(second) in result["msg"]
+    assert (place / "image1").read_bytes() == before and (place / "fstab").read_text() == ""
+
+
+def test_an_xfs_without_reflink(run_module: Run, place: Path, loop: Callable[[int], Path]) -> None:
+    link = loop(1)
+    subprocess.run(["mkfs.xfs", "-q", "-m", "reflink=0", link], check=True)
+    wanted = {"device": str(link), "mount": str(place / "pool1"), "filesystem": "xfs", "use_existing": True}
+    assert codes(run_module(host_storage, disks=[{**wanted, "reflink": True}])) == ["storage_reflink_missing"]
+    assert not (place / "pool1").exists()
+    assert run_module(host_storage, disks=[wanted])["disks"][0]["action"] == "mount"
+
+
+@pytest.mark.parametrize(("filesystem", "package"), [("ext4", "e2fsprogs"), ("xfs", "xfsprogs")])
+def test_a_host_without_the_tool(
+    run_module: Run,
+    place: Path,
+    loop: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    filesystem: str,
+    package: str,
+) -> None:
+    wanted = {"device": str(loop(1)), "mount": str(place / "pool1"), "filesystem": filesystem}
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    result = run_module(host_storage, disks=[wanted])
+    assert codes(result) == ["storage_tool_missing"] and f"Install {package}" in result["msg"]
