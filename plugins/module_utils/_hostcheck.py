@@ -144,7 +144,11 @@ def check_resources(options: Options, facts: Facts) -> t.Iterator[Finding]:
             yield finding(
                 code, f"{facts[name]} {unit}, a {role} needs {least}", f"give the host at least {least} {unit}"
             )
-    fresh = facts["cluster"]["state"] in ("empty", "foreign")
+    # A mirror that runs uses that space itself.
+    mirrors = role == "mirror" and any(
+        entry["process"] in wanted_ports(options).get(entry["port"], ()) for entry in facts["listeners"]
+    )
+    fresh = facts["cluster"]["state"] in ("empty", "foreign") and not mirrors
     least = minimum(options, "disk_gb") * 1024 if fresh else DISK_FLOOR_MB
     for disk in facts["disks"]:
         if disk["free_mb"] < least:

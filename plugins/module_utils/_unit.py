@@ -11,17 +11,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+PROPERTIES = ("MainPID", "ExecMainStartTimestampMonotonic", "ActiveState", "ActiveEnterTimestampMonotonic")
+
 
 def started_at(show: str, wall: float, monotonic: float) -> float | None:
-    """When a unit's main process started, in seconds since the epoch; None when it doesn't run.
+    """When a unit's main process started, or a unit without one became active, in seconds since the epoch; None when it
+    doesn't run.
 
-    show is what C(systemctl show -p MainPID -p ExecMainStartTimestampMonotonic) prints; wall and monotonic are the two
-    clocks at that moment. systemd's wall clock times have no fixed format in older versions, its monotonic ones do.
+    show is what C(systemctl show) prints of PROPERTIES; wall and monotonic are the two clocks at that moment. systemd's
+    wall clock times have no fixed format in older versions, its monotonic ones do.
     """
     fields = dict(line.split("=", 1) for line in show.splitlines() if "=" in line)
-    if fields.get("MainPID", "0") == "0" or not fields.get("ExecMainStartTimestampMonotonic", "").isdigit():
-        return None
-    return wall - monotonic + int(fields["ExecMainStartTimestampMonotonic"]) / 1e6
+    running = fields.get("MainPID", "0") != "0"
+    # Timers, and services that have done their work and remain.
+    active = fields.get("ActiveState") == "active"
+    since = fields.get("ExecMainStartTimestampMonotonic" if running else "ActiveEnterTimestampMonotonic", "")
+    return wall - monotonic + int(since) / 1e6 if (running or active) and since.isdigit() else None
 
 
 def newer_than(

@@ -72,11 +72,6 @@ class Certificate:
         whole = (self.not_after - self.not_before).total_seconds()
         return (self.not_after - now).total_seconds() / whole if whole > 0 else 0.0
 
-    @property
-    def self_issued(self) -> bool:
-        """Whether it names itself as its issuer."""
-        return self.subject == self.issuer
-
 
 def run(arguments: Sequence[str], text: str = "", codes: Sequence[int] = (0,)) -> str:
     """What openssl prints on both outputs; text is its standard input. Raises X509Error for other exit codes."""

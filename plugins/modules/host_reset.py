@@ -115,7 +115,7 @@ def main() -> None:
             "cni_files": {
                 "type": "list",
                 "elements": "str",
-                "default": ["10-flannel.conflist", "10-underlay.conflist"],
+                "default": CNI_FILES,
             },
             "units": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "path", "default": []},

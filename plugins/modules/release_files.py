@@ -53,8 +53,9 @@ options:
     default: {}
   unit:
     description:
-      - Name of the systemd service that reads these files, to be told in RV(unapplied_paths) what it has not read yet.
-      - A run that was killed before it restarted the service is thus made good by the next one.
+      - Name of the systemd unit that reads these files, to be told in RV(unapplied_paths) what it has not read yet. A
+        name without a suffix is a service's.
+      - A run that was killed before it restarted the unit is thus made good by the next one.
     type: str
     default: ""
   stage:
@@ -101,7 +102,8 @@ changed_paths:
   sample: [/usr/local/bin/kubelet]
 unapplied_paths:
   description:
-    - RV(changed_paths), and the files that are newer than the running process of O(unit), sorted.
+    - RV(changed_paths), and the files that are newer than the running process of O(unit), or than the activation of a
+      unit that has none, sorted.
   returned: always
   type: list
   elements: str
@@ -145,7 +147,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import (
     Mirror,
     MirrorError,
 )
-from ansible_collections.hostplane.cluster.plugins.module_utils._unit import newer_than, started_at
+from ansible_collections.hostplane.cluster.plugins.module_utils._unit import PROPERTIES, newer_than, started_at
 
 STAGING = "/var/lib/hostplane/staging"
 
@@ -215,7 +217,7 @@ def unread(module: AnsibleModule, paths: list[str]) -> list[str]:
     """The files that are newer than the running process of the unit."""
     if not module.params["unit"]:
         return []
-    show = ["systemctl", "show", "-p", "MainPID", "-p", "ExecMainStartTimestampMonotonic", module.params["unit"]]
+    show = ["systemctl", "show", f"--property={','.join(PROPERTIES)}", module.params["unit"]]
     dummy, out, dummy = module.run_command(show)
     return newer_than(paths, started_at(out, time.time(), time.monotonic()))
 

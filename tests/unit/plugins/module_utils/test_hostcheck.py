@@ -192,6 +192,15 @@ def test_a_feature_that_a_setting_needs_is_missed_only_then() -> None:
     assert codes(missing, uses=["macvlan"]) == ["KernelFeature-macvlan"]
 
 
+def test_a_mirror_that_runs_has_used_its_space() -> None:
+    change = {"disks": [{"paths": ["/var/lib/containerd"], "free_mb": 2000}]}
+    mirror = {"role": "mirror", "mirror": {"address": "10.0.0.9:5000"}}
+    registry = [{"port": 5000, "pid": 9, "process": "hostplane-registry"}]
+    assert codes(change, **mirror) == ["DiskSpace"]
+    assert codes({**change, "listeners": registry}, **mirror) == []
+    assert codes({**change, "listeners": [{**registry[0], "process": "nginx"}]}, **mirror) == ["DiskSpace", "Port-5000"]
+
+
 def test_a_mirror_needs_neither_kernel_features_nor_a_host_without_swap() -> None:
     change = {
         "swap": ["/swap"],

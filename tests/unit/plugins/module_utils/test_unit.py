@@ -15,6 +15,15 @@ def test_the_start_of_a_running_process() -> None:
     assert started_at(show, wall=1000.0, monotonic=50.0) == pytest.approx(990.5)
 
 
+def test_a_unit_that_has_done_its_work_or_is_a_timer_started_when_it_became_active() -> None:
+    show = "MainPID=0\nExecMainStartTimestampMonotonic=1\nActiveState=active\nActiveEnterTimestampMonotonic=40500000\n"
+    assert started_at(show, wall=1000.0, monotonic=50.0) == pytest.approx(990.5)
+    timer = "ActiveState=active\nActiveEnterTimestampMonotonic=40500000\n"
+    assert started_at(timer, wall=1000.0, monotonic=50.0) == pytest.approx(990.5)
+    for state in ("inactive", "failed", "activating"):
+        assert started_at(show.replace("=active", f"={state}"), 1000.0, 50.0) is None
+
+
 @pytest.mark.parametrize("show", ["", "MainPID=0\nExecMainStartTimestampMonotonic=40500000\n", "MainPID=7\n"])
 def test_what_does_not_run_has_no_start(show: str) -> None:
     assert started_at(show, 1000.0, 50.0) is None
