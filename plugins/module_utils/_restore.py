@@ -172,7 +172,9 @@ def finish() -> str:
             shutil.rmtree(path)
         elif name != "journal.json":
             os.unlink(path)
-    if journal.token and not journal.has_done("finish"):
+    if not journal.token:
+        shutil.rmtree(work, ignore_errors=True)
+    elif not journal.has_done("finish"):
         write_journal(replace(journal, done="finish"))
     kept = _restore_node.kept_path(settings.data_dir, journal.token) if journal.token and settings.data_dir else ""
     return kept if kept and os.path.exists(kept) else ""

@@ -28,10 +28,18 @@ def values(answers: list[dict[str, Any]], host: str, *names: str) -> list[Any]:
     hostvars = {
         name: {"inventory_hostname": name, "restore_check": said} for name, said in zip(HOSTS, answers, strict=True)
     }
-    groups = {"control_plane": HOSTS, "restore_members": HOSTS}
+    groups = {"control_plane": [*HOSTS, "off"], "restore_members": HOSTS}
+    hostvars["off"] = {"inventory_hostname": "off"}
     facts = {"hostvars": hostvars, "groups": groups, "ansible_play_hosts": HOSTS, "inventory_hostname": host}
     templar = Templar(loader=DataLoader(), variables={**variables, **facts, **hostvars[host], "cluster_name": "prod"})
     return [templar.template(variables[name]) for name in names]
+
+
+def test_who_refuses_is_told_together() -> None:
+    answers = [answer(), {"msg": "too little space"}, answer()]
+    refusing, refusals = values(answers, "cp1", "restore_refusing", "restore_refusals")
+    assert refusing == ["cp2", "off"]
+    assert refusals == ["cp2: too little space", "off: could not be asked, as told above"]
 
 
 def token(answers: list[dict[str, Any]]) -> str:

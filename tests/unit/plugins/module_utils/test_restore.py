@@ -353,6 +353,13 @@ def test_a_restore_killed_while_it_finishes_is_only_finished(
     assert left(host) == ["journal.json"]
 
 
+def test_of_a_host_that_only_got_the_backup_nothing_stays(host: Host) -> None:
+    (host.base / "restore").mkdir()
+    (host.base / "restore/key").write_text("secret")
+    assert _restore.finish() == ""
+    assert not (host.base / "restore").exists()
+
+
 def test_a_host_that_has_finished_is_not_touched_while_another_has_not(
     host: Host, backup: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
