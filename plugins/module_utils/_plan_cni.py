@@ -195,7 +195,8 @@ class PodNetwork:
             self._add("zone_missing", "underlay", "cluster_underlay has no zones, so there are no addresses for pods.",
                       "List the parts of the LAN that pods may use, such as zones: [{name: lan, pod_subnets:"
                       " [10.20.1.0/24]}].")  # fmt: skip
-        self.problems += self._links.mtu_problems(self.underlay["mtu"], 0, self._family) + self._links.unknown()
+        self.problems += self._links.mtu_problems(self.underlay["mtu"], 0, self._family)
+        self.problems += self._links.unknown() + self._links.bare()
 
     def _check_macvlan(self) -> None:
         """What needs packets to pass by the host that its pods exchange with the LAN directly."""

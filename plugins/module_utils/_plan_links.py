@@ -95,3 +95,15 @@ class Links:
             self._problem("interface_unknown", f"No interface is in the network of the host's address on {hosts}.",
                           f"Name it as interface in {self._path}, or give the host an address in the LAN.")
         ]  # fmt: skip
+
+    def bare(self) -> list[Problem]:
+        """Hosts that are in no network there, and so find nobody in it."""
+        hosts = [host for host, link in self._links.items() if not link.get("network")]
+        if not hosts:
+            return []
+        return [
+            self._problem("interface_bare",
+                          f"The interface {self._interface} has no address on {', '.join(hosts)}, so these hosts would"
+                          " not find pods of others.",
+                          "Give it an address in the LAN, which need not be that of the node.")
+        ]  # fmt: skip
