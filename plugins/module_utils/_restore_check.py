@@ -36,7 +36,14 @@ def member_settings() -> _restore_node.Settings:
     return _restore_node.read_settings() if done else _restore_node.Settings()
 
 
-def describe(source: str = "", description: dict[str, Any] | None = None) -> dict[str, Any]:
+def versions(wanted: str) -> list[str]:
+    """Kubernetes versions that the host runs, or is on the way to; what is wanted when it runs none."""
+    settings = _kubeadm.read_marker().settings
+    runs = [str(settings[name]) for name in ("version", UPGRADING) if settings.get(name)] or [wanted]
+    return [version.lstrip("v") for version in runs if version]
+
+
+def describe(source: str = "", description: dict[str, Any] | None = None, version: str = "") -> dict[str, Any]:
     """What the other steps need to know of this host."""
     journal, settings = read_journal(), member_settings()
     known, resumed = bool(source) and journal.source == source, bool(source) and journal.is_unfinished(source)
@@ -47,6 +54,7 @@ def describe(source: str = "", description: dict[str, Any] | None = None) -> dic
         "done": journal.done if known else "",
         "name": settings.name,
         "peer_url": settings.peer_url,
+        "versions": versions(version),
         "description": description or {},
     }
 
@@ -56,7 +64,7 @@ def check(request: Request) -> dict[str, Any]:
     if request.survivor:
         return describe(request.survivor, _check_survivor(request, _restore_node.read_settings(), read_journal()))
     metadata = _check_backup(request)
-    return describe(metadata["sha256"], metadata)
+    return describe(metadata["sha256"], metadata, request.version)
 
 
 def _check_backup(request: Request) -> dict[str, Any]:
@@ -65,29 +73,10 @@ def _check_backup(request: Request) -> dict[str, Any]:
     lines = _backup.refusals(metadata, request.cluster, ca_sha256(), request.accept_ca)
     if lines:
         raise SnapshotError(f"{request.backup} is a backup of another cluster: " + "; ".join(lines))
-    if request.name:
-        _check_version(request, metadata)
-        if not read_journal().is_unfinished(metadata["sha256"]):
-            size = metadata["snapshot"]["size"]
-            _check_space(size, size + LOG_BYTES)
+    if request.name and not read_journal().is_unfinished(metadata["sha256"]):
+        size = metadata["snapshot"]["size"]
+        _check_space(size, size + LOG_BYTES)
     return metadata
-
-
-def _check_version(request: Request, metadata: dict[str, Any]) -> None:
-    """Refuse a backup of another Kubernetes than the host's: kubeadm would join control planes of the version that it
-    finds in the cluster, and take an upgrade for done that is not.
-    """
-    found = str(metadata["snapshot"].get("kubernetes") or "")
-    settings = _kubeadm.read_marker().settings
-    # Between two versions a host can be brought to either.
-    runs = [str(settings[name]).lstrip("v") for name in ("version", UPGRADING) if settings.get(name)]
-    wanted = runs or [request.version.lstrip("v")]
-    if found and wanted != [""] and found not in wanted:
-        raise SnapshotError(
-            f"{request.backup} is of Kubernetes {found}, this host {'runs' if runs else 'is to run'} "
-            f"{' or '.join(wanted)}. Use a backup of that version. To go back to {found}: reset the hosts, set "
-            f"cluster_kubernetes_version to {found}, restore onto the empty control planes, join the workers by scale"
-        )
 
 
 def _check_space(work: int, data: int) -> None:

@@ -56,13 +56,11 @@ options:
   host:
     description:
       - Name of this host, to compare with O(survivor).
-      - Empty on the controller, where V(check) looks at the backup and not at the host's space and version.
+      - Empty on the controller, where V(check) looks at the backup and not at the host's space.
     type: str
     default: ""
   version:
-    description:
-      - Kubernetes version that a host which was replaced is to run; empty when it doesn't matter.
-      - A backup of another version is refused. What runs on a host that was not replaced, the host knows itself.
+    description: Kubernetes version that a host which was replaced is to run. A host that was not knows it by itself.
     type: str
     default: ""
   accept_ca:
@@ -132,6 +130,12 @@ peer_url:
   returned: with O(step=check)
   type: str
   sample: https://10.99.0.11:2380
+versions:
+  description: Kubernetes versions that the host runs or is on the way to. A backup should be of one of them.
+  returned: with O(step=check)
+  type: list
+  elements: str
+  sample: ["1.36.3"]
 description:
   description: The backup's metadata, or the members as the survivor sees them.
   returned: with O(step=check)

@@ -42,6 +42,24 @@ def test_who_refuses_is_told_together() -> None:
     assert refusals == ["cp2: too little space", "off: could not be asked, as told above"]
 
 
+def of_version(backup: str, *versions: str) -> dict[str, Any]:
+    return {**answer(), "versions": list(versions), "description": {"snapshot": {"kubernetes": backup}}}
+
+
+def test_a_backup_of_another_version_is_refused_with_the_way_out() -> None:
+    answers = [of_version("1.35.4", "1.36.3")] * 3
+    (problem,) = values(answers, "cp1", "restore_problems")[0][1:]
+    assert problem.startswith("The backup is of Kubernetes 1.35.4, the control planes are of 1.36.3.")
+    assert "reset all hosts, set cluster_kubernetes_version to it" in problem
+
+
+def test_what_was_made_before_an_unfinished_upgrade_is_good() -> None:
+    answers = [of_version("1.35.4", "1.36.3"), of_version("1.35.4", "1.35.4", "1.36.3"), of_version("1.35.4", "1.35.4")]
+    assert len(values(answers, "cp1", "restore_problems")[0]) == 1
+    # It is not known of every backup, nor of what a survivor has.
+    assert len(values([of_version("", "1.36.3")] * 3, "cp1", "restore_problems")[0]) == 1
+
+
 def token(answers: list[dict[str, Any]]) -> str:
     (found,) = values(answers, "cp1", "restore_token")
     return str(found)

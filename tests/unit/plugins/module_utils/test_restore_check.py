@@ -17,7 +17,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils import _backup, 
 from ansible_collections.hostplane.cluster.plugins.module_utils._etcd import Member
 from ansible_collections.hostplane.cluster.plugins.module_utils._restore_journal import Journal
 from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import SnapshotError
-from test_restore import TOKEN, Host, backup, host, request_of, untouched
+from test_restore import TOKEN, Host, backup, host, request_of
 from test_snapshot import programs
 
 __all__ = ["backup", "host", "programs"]
@@ -30,45 +30,21 @@ def runs(host: Host, **settings: str) -> None:
     (host.kubernetes / "hostplane.json").write_text(json.dumps(marker))
 
 
-def test_a_backup_of_the_hosts_version_is_good(host: Host, backup: str) -> None:
-    runs(host, version="v1.36.3")
-    _restore_check.check(request_of(host, backup))
-    # Between two versions it is of either.
-    runs(host, version="1.36.3", upgrading_to="1.37.1")
-    _restore_check.check(request_of(host, backup))
-
-
-@pytest.mark.parametrize("settings", [{"version": "1.37.1"}, {"version": "1.35.4"}])
-def test_a_backup_of_another_version_is_refused_with_the_way_out(
-    host: Host, backup: str, settings: dict[str, str]
+@pytest.mark.parametrize(
+    ("settings", "versions"),
+    [
+        ({"version": "v1.36.3"}, ["1.36.3"]),
+        ({"version": "1.36.3", "upgrading_to": "1.37.1"}, ["1.36.3", "1.37.1"]),
+        ({}, ["1.38.0"]),
+    ],
+)
+def test_a_host_tells_what_it_runs_or_is_to_run(
+    host: Host, backup: str, settings: dict[str, str], versions: list[str]
 ) -> None:
     runs(host, **settings)
-    with pytest.raises(SnapshotError) as refused:
-        _restore_check.check(request_of(host, backup))
-    assert f"is of Kubernetes 1.36.3, this host runs {settings['version']}" in str(refused.value)
-    assert "reset the hosts, set cluster_kubernetes_version to 1.36.3" in str(refused.value)
-    assert untouched(host)
-
-
-def test_a_host_that_was_replaced_gets_the_backups_version(host: Host, backup: str) -> None:
-    shutil.rmtree(host.kubernetes)
-    with pytest.raises(SnapshotError, match=r"this host is to run 1\.37\.1"):
-        _restore_check.check(request_of(host, backup, version="1.37.1"))
-    _restore_check.check(request_of(host, backup, version="1.36.3"))
-    _restore_check.check(request_of(host, backup))
-    # The controller runs nothing.
-    _restore_check.check(request_of(host, backup, version="1.37.1", name=""))
-
-
-def test_a_backup_that_does_not_know_its_version_is_not_refused(
-    host: Host, backup: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = _backup.read_metadata(backup)
-    known["snapshot"].pop("kubernetes")
-    monkeypatch.setattr(_backup, "read_metadata", lambda path: known)
-    monkeypatch.setattr(_restore_check._backup_crypt, "authenticate", lambda *words: None)
-    runs(host, version="1.37.1")
-    _restore_check.check(request_of(host, backup))
+    checked = _restore_check.check(request_of(host, backup, version="1.38.0"))
+    assert checked["versions"] == versions
+    assert checked["description"]["snapshot"]["kubernetes"] == "1.36.3"
 
 
 def test_an_earlier_ca_is_accepted_when_it_is_named(host: Host, backup: str) -> None:
