@@ -216,7 +216,8 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if step == "check":
         # The controller has looked at the backup; in check mode it is not copied here.
         absent = check and not request.survivor and not os.path.exists(request.backup)
-        return {"changed": False, **(_restore_check.describe() if absent else _restore_check.check(request))}
+        found = _restore_check.describe(version=request.version) if absent else _restore_check.check(request)
+        return {"changed": False, **found}
     if check:
         return {"changed": step != "compare", "kept": "", "revision": 0, "resources": {}}
     with one_at_a_time(_restore_journal.WORK):
