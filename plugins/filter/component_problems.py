@@ -11,7 +11,7 @@ version_added: "0.1.0"
 description:
   - Compares what M(hostplane.cluster.host_check) has found on the members of the cluster with the plan.
   - The mirror may have been filled with another bundle of the same release. To bring that to members is the work of the
-    playbook P(hostplane.cluster.upgrade#playbook), which goes host by host.
+    playbook C(hostplane.cluster.upgrade), which goes host by host.
   - What is missing or damaged on a host is no problem here. Neither is anything of a host with another version of
     Kubernetes than the plan's, which is refused elsewhere.
 positional: _input
