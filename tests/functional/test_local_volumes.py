@@ -160,8 +160,33 @@ def test_snapshots_and_clones_by_reference(reflink_driver: Driver) -> None:
     left = reflink_driver("Controller", "GetCapacity").available_capacity
     assert abs(capacity - left - 1024 * MIB) < 16 * MIB, "but what it may need is kept"
     reflink_driver.delete(volume.volume_id)
+    left = reflink_driver("Controller", "GetCapacity").available_capacity
+    assert abs(capacity - left - 512 * MIB) < 16 * MIB, "until it shares its blocks with nobody"
     reflink_driver("Controller", "DeleteSnapshot", snapshot_id=made.snapshot.snapshot_id)
     check_copies(reflink_driver)
+
+
+def test_a_pool_that_is_full_to_the_last_block_can_be_emptied(reflink_driver: Driver) -> None:
+    driver = reflink_driver
+    volume = driver.create("volume", 64 * MIB)
+    driver.mount(volume.volume_id, driver.folder)
+    others, size = driver.pool.parent / "others", 1 << 32
+    with others.open("wb", buffering=0) as stream:
+        while size >= 4096:
+            try:
+                os.posix_fallocate(stream.fileno(), stream.seek(0, os.SEEK_END), size)
+            except OSError as exc:
+                assert exc.errno == errno.ENOSPC
+                size //= 2
+    with contextlib.suppress(OSError):
+        for number in range(100000):
+            (driver.pool.parent / f"small-{number}").write_bytes(bytes(64))
+    driver.kill()
+    driver.start()
+    assert code(lambda: driver.create("more", MIB, block=True)) == "RESOURCE_EXHAUSTED"
+    driver.unmount(volume.volume_id, driver.folder)
+    driver.delete(volume.volume_id)
+    assert driver.left() == NOTHING
 
 
 def test_room_is_counted_and_never_promised_twice(reflink_driver: Driver) -> None:

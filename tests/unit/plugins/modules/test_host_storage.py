@@ -473,6 +473,8 @@ def test_what_stands_in_the_way_of_a_disk(run_module: Run, place: Path, loop: Ca
     result = run_module(host_storage, disks=[wanted])
     assert codes(result) == ["storage_fstab_differs"] and "UUID=another" in result["msg"]
     (place / "fstab").write_text("")
+    twice = run_module(host_storage, disks=[wanted, {**wanted, "mount": str(place / "pool2")}])
+    assert codes(twice) == ["storage_disk_twice"]
     (place / "pool1").touch()
     assert codes(run_module(host_storage, disks=[wanted])) == ["storage_mount_taken"]
     (place / "pool1").unlink()
