@@ -146,6 +146,7 @@ def network(logs: Path, lab: str) -> dict[str, dict[str, float]]:
         variables = {
             "lab_hosts": ["mirror1", ACTOR, WORKER],
             "cluster_balancer": "none",
+            "cluster_vip": "",
             "cluster_node_cidrs": [f"{NETWORK}.0/24"],
             **settings,
         }
