@@ -304,7 +304,9 @@ def provoked(
         address = inventory["vars"]["lab_network"].replace(".0/24", ".99")
         absent = tmp_path_factory.mktemp("inventory") / "absent.yml"
         absent.write_text(yaml.safe_dump({"worker": {"hosts": {"absent": {"ansible_host": address}}}}))
-        said, findings = run_check("-i", str(absent), playbook="upgrade", upgrade_certificate_days=400)
+        wrong = {"upgrade_max_unavailable": "two", "upgrade_pause": "5m", "upgrade_pools": ["wbe"]}
+        missing = {"backup_key_file": "~/absent.key", "upgrade_certificate_days": 400}
+        said, findings = run_check("-i", str(absent), playbook="upgrade", **wrong, **missing)
         assert re.findall(r"changed=[1-9]", said) == []
         yield findings
 
@@ -319,6 +321,7 @@ def test_nothing_speaks_against_the_upgrade_of_a_good_cluster() -> None:
     ("code", "severity", "part"),
     [
         ("api_deprecated", "warning", "storage.k8s.io/v1beta1"),
+        ("backup_key_missing", "error", "backup_key_file is no file"),
         ("ca_rotation_unfinished", "error", "pki/next"),
         ("certificate_broken", "error", "admin.conf"),
         ("certificate_expires", "warning", "apiserver ("),
@@ -340,6 +343,9 @@ def test_nothing_speaks_against_the_upgrade_of_a_good_cluster() -> None:
         ("pod_local_data", "warning", f"{NAMESPACE}/twice"),
         ("pod_local_data", "warning", f"{NAMESPACE}/tight"),
         ("pod_unmanaged", "error", f"{NAMESPACE}/lonely"),
+        ("setting_invalid", "error", "upgrade_max_unavailable is 'two'"),
+        ("setting_invalid", "error", "upgrade_pause is '5m'"),
+        ("setting_invalid", "error", "upgrade_pools names wbe"),
         ("skew_control_plane", "error", "kube-scheduler 1.34.0 on ghost"),
         ("skew_kube_proxy", "error", "kube-proxy 1.32.9 on ghost"),
         ("skew_kubectl", "warning", "kubectl 1.33.0"),

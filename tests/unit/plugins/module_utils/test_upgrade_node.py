@@ -115,7 +115,9 @@ def test_an_ill_control_plane_is_not_begun(place: Any) -> None:
     assert place.calls() == [] and read_marker() == MARKER
 
 
-def test_what_kubeadm_breaks_is_put_back(place: Any) -> None:
+@pytest.mark.parametrize("cluster", [OLD, NEW])
+def test_what_kubeadm_breaks_is_put_back_on_the_first_control_plane_and_on_others(place: Any, cluster: str) -> None:
+    place.cluster = cluster
     new = manifest(IMAGES["kube-apiserver"])
     place.kubeadm(
         f"printf '{new}' > {place.manifests}/kube-apiserver.yaml; echo broken > {place.manifests}/etcd.yaml; exit 1"
