@@ -149,6 +149,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     api = _kubeapi.KubeApi(params["kubeconfig"])
     deadline = time.monotonic() + params["timeout"]
     approved: set[str] = set()
+    refused: list[_csr.Request] = []
     waiting = dict.fromkeys(sorted(set(params["wait_for"])), "")
     while True:
         try:

@@ -81,6 +81,21 @@ def test_check_mode_tells_who_would_be_approved(play: Any) -> None:
     assert result["approved"] == ["w1", "w2"] and not api.approved
 
 
+@pytest.mark.parametrize(("check", "failed"), [(True, False), (False, True)])
+def test_an_api_that_is_down(
+    monkeypatch: pytest.MonkeyPatch, run_module: Callable[..., dict[str, Any]], check: bool, failed: bool
+) -> None:
+    class Down:
+        def items(self, path: str) -> list[dict[str, Any]]:
+            raise OSError("connection refused")
+
+    monkeypatch.setattr(kubelet_csr, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(_kubeapi, "KubeApi", lambda dummy: Down())
+    result = run_module(kubelet_csr, kubeconfig=__file__, hosts=HOSTS, wait_for=["w1"], timeout=0, check=check)
+    assert bool(result.get("failed")) == failed
+    assert ("connection refused" in result["msg"]) if failed else (result["approved"] == ["w1"])
+
+
 def test_check_mode_works_before_there_is_a_cluster(run_module: Callable[..., dict[str, Any]]) -> None:
     result = run_module(kubelet_csr, kubeconfig="/nowhere", hosts=HOSTS, wait_for=["w1"], check=True, diff=True)
     assert result["approved"] == ["w1"] and "w1" in result["diff"]["after"]
