@@ -91,7 +91,7 @@ def test_an_api_that_is_down(
 
     monkeypatch.setattr(kubelet_csr, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(_kubeapi, "KubeApi", lambda dummy: Down())
-    result = run_module(kubelet_csr, kubeconfig=__file__, hosts=HOSTS, wait_for=["w1"], timeout=0, check=check)
+    result = run_module(kubelet_csr, kubeconfig=__file__, hosts=HOSTS, wait_for=["w1"], timeout=60 * check, check=check)
     assert bool(result.get("failed")) == failed
     assert ("connection refused" in result["msg"]) if failed else (result["approved"] == ["w1"])
 
