@@ -25,6 +25,7 @@ OLD, NEW = "1.35.4", "1.36.3"
 PATCH = "/etc/kubernetes/patches/kube-apiserver+strategic.yaml"
 BREAKING = "spec: {containers: [{name: kube-apiserver, command: [kube-apiserver, --no-such-flag]}]}"
 NODES = ["cp1", "worker1", "worker2"]
+DROP_IN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 
 
 def start(playbook: str, version: str) -> subprocess.Popen[str]:
@@ -56,6 +57,20 @@ def images(api: client.CoreV1Api, labels: str) -> set[str]:
     """The images of the pods with these labels, without their registry."""
     pods = api.list_namespaced_pod("kube-system", label_selector=labels).items
     return {container.image.rpartition("/")[2] for pod in pods for container in pod.spec.containers}
+
+
+def stops_at_a_worker(host: Any, api: client.CoreV1Api) -> None:
+    """A run in which the kubelet of worker2 does not start ends there; what was broken is right again."""
+    host.check_output(f"printf '[Service]\\nExecStartPre=/bin/false\\n' > {DROP_IN}; systemctl daemon-reload")
+    log = play("upgrade", NEW, code=2)
+    host.check_output(f"rm {DROP_IN}; systemctl daemon-reload")
+    assert "worker2 was not upgraded: " in log and "It stays cordoned" in log
+    # What comes after the workers would have let pods on it again.
+    assert "Bring up what every node does" not in log
+    assert {node.metadata.name for node in api.list_node().items if node.spec.unschedulable} == {"worker2"}
+    assert versions(api)["worker1"] == f"v{NEW}"
+    marker = json.loads(host.check_output("cat /etc/kubernetes/hostplane.json"))
+    assert (marker["settings"]["version"], marker["settings"]["upgrading_to"]) == (OLD, NEW)
 
 
 def processes(hosts: dict[str, Any]) -> list[str]:
@@ -95,7 +110,7 @@ def test_a_first_control_plane_that_does_not_come_up_is_rolled_back(
     assert re.findall(r"changed=[1-9]", play("create", OLD)) == []
 
 
-def test_killed_twice_and_finished(
+def test_killed_twice_stopped_by_a_worker_and_finished(
     hosts: dict[str, Any], api: client.CoreV1Api, inventory: dict[str, Any], lab_dir: Path, written: dict[str, str]
 ) -> None:
     deploy(lab_dir / "admin.conf")
@@ -115,6 +130,7 @@ def test_killed_twice_and_finished(
 
     kill_when(start("upgrade", NEW), draining)
     assert set(versions(api).values()) == {f"v{OLD}", f"v{NEW}"}
+    stops_at_a_worker(hosts["worker2"], api)
     play("upgrade", NEW)
     web.stop()
     assert web.lost == 0
