@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import socket
 import threading
@@ -18,6 +19,19 @@ IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.63.0"
 PORT = 8080
 # containerd asks for the largest burst there is, so that much goes through before the limit holds.
 BURST_ENDS_BELOW = 4_000_000
+
+
+def _received(wire: socket.socket, seconds: float) -> int:
+    end, total = time.monotonic() + seconds, 0
+    while (left := end - time.monotonic()) > 0:
+        wire.settimeout(left)
+        try:
+            total += len(wire.recv(1 << 20))
+        except TimeoutError:
+            break
+    return total
+
+
 SEND = """
 import socket, sys, time
 wire = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1)
@@ -30,6 +44,18 @@ while time.monotonic() < end:
     except OSError:
         break
 """
+
+RECEIVE = (
+    "import socket, sys, time\n"
+    + inspect.getsource(_received)
+    + """
+wire = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10)
+end = time.monotonic() + 45
+while _received(wire, 1.0) > int(sys.argv[3]):
+    assert time.monotonic() < end, "no limit"
+print(_received(wire, 6.0) / 6)
+"""
+)
 
 
 def pod(name: str, node: str, **annotations: str) -> dict[str, Any]:
@@ -94,12 +120,19 @@ def sent_per_second(host: Any, name: str, here: str) -> float:
         sender.join(5)
 
 
-def _received(wire: socket.socket, seconds: float) -> int:
-    end, total = time.monotonic() + seconds, 0
-    while (left := end - time.monotonic()) > 0:
-        wire.settimeout(left)
-        try:
-            total += len(wire.recv(1 << 20))
-        except TimeoutError:
-            break
-    return total
+def received_per_second(host: Any, name: str, here: str) -> float:
+    """Bytes per second of TCP from this machine to a pod, which has asked for them, once the burst is over."""
+    with socket.create_server((here, 0)) as server:
+        threading.Thread(target=_send, args=(server,), daemon=True).start()
+        done = inside(host, name, RECEIVE, here, str(server.getsockname()[1]), str(BURST_ENDS_BELOW))
+    assert done.rc == 0, done.stderr
+    return float(done.stdout)
+
+
+def _send(server: socket.socket) -> None:
+    try:
+        with server.accept()[0] as wire:
+            while True:
+                wire.sendall(bytes(1 << 18))
+    except OSError:
+        return

@@ -69,13 +69,13 @@ def start(lab: Lab, *objects: dict[str, Any]) -> None:
         utils.create_from_dict(connection, item)
 
 
-def test_slices_are_the_plans_and_no_node_has_a_pod_range(api: client.CoreV1Api) -> None:
-    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker1": ["10.83.0.160/27"]}
+def test_slices_are_those_of_each_nodes_zone_and_no_node_has_a_pod_range(api: client.CoreV1Api) -> None:
+    assert slices(api) == {"cp1": ["10.83.0.96/27"], "worker1": ["10.83.0.160/27"]}
     assert [node.spec.pod_cidr for node in api.list_node().items] == [None, None]
 
 
 def test_pods_see_each_others_own_addresses(lab: Lab, api: client.CoreV1Api, hosts: dict[str, Any]) -> None:
-    limit = {"kubernetes.io/egress-bandwidth": "8M", "kubernetes.io/ingress-bandwidth": "8M"}
+    limit = {"kubernetes.io/egress-bandwidth": "8M", "kubernetes.io/ingress-bandwidth": "16M"}
     start(lab, WEB, traffic.pod("on-cp1", "cp1"), traffic.pod("on-worker1", "worker1", **limit))
     addresses = {node: traffic.address(api, f"on-{node}") for node in ("cp1", "worker1")}
     for node, address in addresses.items():
@@ -103,8 +103,9 @@ def test_a_host_outside_of_the_cluster_and_a_pod_see_each_others_address(
     assert traffic.fetch(hosts["worker1"], "on-worker1", f"http://{OUTSIDE}:8099/") == address
 
 
-def test_the_limit_of_a_pod_holds(hosts: dict[str, Any]) -> None:
+def test_the_limits_of_a_pod_hold(hosts: dict[str, Any]) -> None:
     assert traffic.sent_per_second(hosts["worker1"], "on-worker1", HERE) == pytest.approx(1_000_000, rel=0.2)
+    assert traffic.received_per_second(hosts["worker1"], "on-worker1", HERE) == pytest.approx(2_000_000, rel=0.2)
 
 
 def test_a_node_that_needs_more_gets_more_and_its_pods_stay(
@@ -114,7 +115,7 @@ def test_a_node_that_needs_more_gets_more_and_its_pods_stay(
     lab.hosts["worker1"]["node_max_pods"] = 40
     lab.inventory("cp1", "worker1")
     lab.play("create")
-    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker1": ["10.83.0.160/27", "10.83.0.192/28"]}
+    assert slices(api) == {"cp1": ["10.83.0.96/27"], "worker1": ["10.83.0.160/27", "10.83.0.192/28"]}
     # As if the first slice were full: the next address after its last one.
     hosts["worker1"].check_output("echo -n 10.83.0.190 > /var/lib/cni/networks/underlay/last_reserved_ip.0")
     start(lab, traffic.pod("grown", "worker1"))
@@ -125,15 +126,19 @@ def test_a_node_that_needs_more_gets_more_and_its_pods_stay(
     assert traffic.address(api, "on-worker1") == before
 
 
-def test_an_address_that_somebody_has_is_refused(lab: Lab, api: client.CoreV1Api, outside: Any) -> None:
+def test_an_address_that_somebody_has_is_refused_and_policies_without_an_engine(
+    lab: Lab, api: client.CoreV1Api, outside: Any
+) -> None:
     card = outside.check_output("cat /sys/class/net/eth0/address")
     lab.inventory("cp1", "worker1", "worker2")
     outside.check_output(f"ip address add {TAKEN}/24 dev eth0")
     try:
-        log = lab.play("scale", code=2)
+        log = lab.play("scale", code=2, cluster_network_policy="kube-router")
     finally:
         outside.check_output(f"ip address del {TAKEN}/24 dev eth0")
-    assert f"somebody answers for {TAKEN} ({card})" in re.sub(r"\s+", " ", log)
+    told = re.sub(r"\s+", " ", log)
+    assert f"somebody answers for {TAKEN} ({card})" in told
+    assert re.search(r"docker.io/cloudnativelabs/kube-router[^\[]*\[addon_missing\]", told)
     assert re.findall(r"changed=[1-9]", log) == []
     assert lab.ready() == ["cp1", "worker1"]
 
@@ -155,7 +160,7 @@ def test_what_a_node_gives_back_the_next_one_gets(lab: Lab, api: client.CoreV1Ap
     assert sorted(slices(api)) == ["cp1", "worker2"]
     lab.inventory("cp1", "worker2", "worker3")
     lab.play("scale")
-    assert slices(api) == {"cp1": ["10.83.0.128/27"], "worker2": ["10.83.0.224/27"], "worker3": ["10.83.0.160/27"]}
+    assert slices(api) == {"cp1": ["10.83.0.96/27"], "worker2": ["10.83.0.224/27"], "worker3": ["10.83.0.160/27"]}
     start(lab, traffic.pod("on-worker3", "worker3"))
     address = traffic.address(api, "on-worker3")
     assert ipaddress.ip_address(address) in ipaddress.ip_network("10.83.0.160/27")
