@@ -148,11 +148,16 @@ def combine(layouts: t.Sequence[Layout], prefix: str, addons: t.Collection[str] 
             if all(other.manifest.digest != artifact.manifest.digest for other in same):
                 same.append(artifact)
     result = []
+    problems: list[str] = []
     for name, same in sorted(named.items()):
         if len(same) > 1:
             images = sorted((canonical_json(_platform(a.manifest)), a.manifest.digest, a.manifest) for a in same)
             if len({platform for platform, _digest, _manifest in images}) < len(images):
-                raise PushError([f"{name} is in several bundles with different content for the same architecture"])
+                problems.append(
+                    f"{name} is in several bundles with different content for the same architecture, as each was built"
+                    " from its own sources: push them one after the other, that of the release to come last"
+                )
+                continue
             manifests = [
                 descriptor(m.media_type, digest, len(m.data), platform=json.loads(platform))
                 for platform, digest, m in images
@@ -161,6 +166,8 @@ def combine(layouts: t.Sequence[Layout], prefix: str, addons: t.Collection[str] 
             joined = Manifest(digest_of(data), MEDIA_INDEX, data, inner=tuple(m for _platform, _digest, m in images))
             same = [Artifact(name, same[0].repository, same[0].tag, joined)]
         result += same
+    if problems:
+        raise PushError(problems)
     return result
 
 
