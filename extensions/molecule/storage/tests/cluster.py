@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kubernetes import client
@@ -33,6 +33,10 @@ def until(what: str, check: Callable[[], Any], seconds: float = SECONDS) -> Any:
     raise AssertionError(f"{what}: not within {seconds} s. {said}")
 
 
+def names(found: Any) -> set[str]:
+    return {item.metadata.name for item in found.items}
+
+
 class Volumes:
     """Claims and pods of one test; everything is removed at its end."""
 
@@ -49,18 +53,32 @@ class Volumes:
         self.claims.append(name)
 
     def pod(
-        self, name: str, claim: str = "", volume: dict[str, Any] | None = None, wait: bool = True, **spec: Any
+        self,
+        name: str,
+        claim: str = "",
+        volume: dict[str, Any] | None = None,
+        wait: bool = True,
+        more: Sequence[str] = (),
+        **spec: Any,
     ) -> None:
-        """A pod with the claim, or the volume, at /data; a raw one with block=True as /dev/data."""
+        """A pod with the claim, or the volume, at /data; a raw one with block=True as /dev/data. More claims are at
+        /more. It ends, and is started again if it may be, when there is a file /tmp/end."""
         raw = spec.pop("block", False)
-        container: dict[str, Any] = {"name": "c", "image": IMAGE, "command": ["sleep", "100000"]}
+        script = "while ! test -e /tmp/end; do sleep 1; done"
+        container: dict[str, Any] = {"name": "c", "image": IMAGE, "command": ["sh", "-c", script]}
         container["volumeDevices" if raw else "volumeMounts"] = [
-            {"name": "data", "devicePath": "/dev/data"} if raw else {"name": "data", "mountPath": "/data"}
+            {"name": "data", "devicePath": "/dev/data"} if raw else {"name": "data", "mountPath": "/data"},
+            *({"name": other, "mountPath": f"/more/{other}"} for other in more),
         ]
+        if "sub_path" in spec:
+            container["volumeMounts"][0]["subPath"] = spec.pop("sub_path")
         body = {
             "terminationGracePeriodSeconds": 0,
             "containers": [container],
-            "volumes": [{"name": "data", **(volume or {"persistentVolumeClaim": {"claimName": claim}})}],
+            "volumes": [
+                {"name": "data", **(volume or {"persistentVolumeClaim": {"claimName": claim}})},
+                *({"name": other, "persistentVolumeClaim": {"claimName": other}} for other in more),
+            ],
             **spec,
         }
         self.api.create_namespaced_pod(NAMESPACE, {"metadata": {"name": name}, "spec": body})
@@ -104,8 +122,16 @@ class Volumes:
             lambda: volume not in [item.metadata.name for item in self.api.list_persistent_volume().items],
         )
 
-    def clean(self) -> None:
-        for pod in list(self.pods):
-            self.drop_pod(pod)
-        for claim in list(self.claims):
-            self.drop_claim(claim)
+    def clean(self, seconds: float = SECONDS) -> None:
+        """Everything at once, as somebody who deletes a namespace."""
+        pods, claims = set(self.pods), set(self.claims)
+        for name in pods:
+            self.api.delete_namespaced_pod(name, NAMESPACE)
+        self.pods.clear()
+        until("the pods are gone", lambda: not pods & names(self.api.list_namespaced_pod(NAMESPACE)), seconds)
+        found = self.api.list_namespaced_persistent_volume_claim(NAMESPACE).items
+        bound = {item.spec.volume_name for item in found if item.metadata.name in claims}
+        for name in claims:
+            self.api.delete_namespaced_persistent_volume_claim(name, NAMESPACE)
+        self.claims.clear()
+        until("the volumes are gone", lambda: not bound & names(self.api.list_persistent_volume()), seconds)

@@ -14,6 +14,7 @@ import pytest
 from cluster import NAMESPACE, Volumes, until
 from kubernetes import client
 from kubernetes.stream import stream
+from kubernetes.utils import parse_quantity
 
 CLASS = "local-volume"
 DRIVER = "local.hostplane.io"
@@ -225,17 +226,72 @@ def test_the_driver_is_killed_again_and_again_while_it_works(volumes: Volumes, w
     assert orphans(volumes, "worker1") == []
 
 
-def test_nothing_is_left_of_many(volumes: Volumes, worker: Any) -> None:
-    before, there = loops(worker), files_in(worker)
-    for turn in range(2):
-        names = [f"many-{turn}-{number}" for number in range(5)]
-        for name in names:
-            volumes.claim(name, "32Mi", CLASS)
-            volumes.pod(name, name, wait=False)
-        for name in names:
+def test_a_restart_of_the_kubelet(volumes: Volumes, worker: Any) -> None:
+    """It shows running pods their volumes again, a part of one and a raw device too, which no second pod may have."""
+    for name in ("part", "raw"):
+        block = {"volumeMode": "Block"} if name == "raw" else {}
+        volumes.claim(name, "32Mi", CLASS, accessModes=["ReadWriteOncePod"], **block)
+    volumes.pod("part", "part", restartPolicy="Always", sub_path="below")
+    volumes.pod("raw", "raw", restartPolicy="Always", block=True)
+    volumes.sh("part", "echo kept > /data/file; sync")
+    volumes.sh("raw", "echo raw | dd of=/dev/data conv=notrunc,fsync")
+    worker.check_output("systemctl restart kubelet")
+    for name in ("part", "raw"):
+        # A container is started once all volumes of its pod are there.
+        until("the kubelet is back", lambda name=name: volumes.sh(name, "touch /tmp/end") == "0")
+    for name in ("part", "raw"):
+
+        def again(name: str = name) -> bool:
+            (status,) = volumes.read(name).status.container_statuses
+            return bool(status.restart_count and status.ready)
+
+        until(f"{name} runs again", again)
+    assert volumes.sh("part", "cat /data/file") == "kept\n0"
+    assert volumes.sh("raw", "head -c 3 /dev/data").startswith("raw")
+
+
+def room(classes: client.StorageV1Api, node: str) -> int:
+    """MiB that the scheduler believes the node to have for the class."""
+    found = classes.list_csi_storage_capacity_for_all_namespaces().items
+    sizes = [
+        int(parse_quantity(item.capacity or 0))
+        for item in found
+        if item.storage_class_name == CLASS and node in item.node_topology.match_labels.values()
+    ]
+    return max(sizes, default=0) // MIB
+
+
+def test_a_volume_goes_where_there_is_room(volumes: Volumes, worker: Any, classes: client.StorageV1Api) -> None:
+    """worker1 gets a small file system for its pool; its pods would rather be there all the same."""
+    worker.check_output(f"mount -t tmpfs -o size=128m small {POOL}")
+    prefer = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["worker1"]}]}
+    anywhere = {
+        "tolerations": [{"operator": "Exists"}],
+        "affinity": {
+            "nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": prefer}]}
+        },
+    }
+    try:
+        volumes.api.delete_namespaced_pod(driver_on(volumes.api, "worker1"), "kube-system")
+        until("the room of the small one is known", lambda: 16 < room(classes, "worker1") < 128)
+        sizes = {"small": "16Mi", "large": "300Mi", "huge": "1000Ti"}
+        for name, size in sizes.items():
+            volumes.claim(name, size, CLASS)
+            volumes.pod(name, name, wait=False, **anywhere)
+        for name, node in (("small", "worker1"), ("large", "cp1")):
             until(f"{name} runs", lambda name=name: volumes.read(name).status.phase == "Running")
+            assert volumes.read(name).spec.node_name == node
+
+        def refused() -> bool:
+            conditions = volumes.read("huge").status.conditions or []
+            return any("did not have enough free storage" in (item.message or "") for item in conditions)
+
+        until("the scheduler says why the third one waits", refused)
         volumes.clean()
-    until("no loop device is left", lambda: loops(worker) <= before and files_in(worker) == there)
+    finally:
+        worker.check_output(f"umount {POOL}")
+        volumes.api.delete_namespaced_pod(driver_on(volumes.api, "worker1"), "kube-system")
+    until("the old room is known", lambda: room(classes, "worker1") > 300)
 
 
 def test_a_restart_of_the_node(volumes: Volumes, worker: Any, inventory: dict[str, Any]) -> None:
