@@ -21,13 +21,13 @@ class Api:
     """A cluster that answers, or says why not."""
 
     def __init__(self) -> None:
-        self.error: Exception | None = None
+        self.errors: list[Exception] = []
         self.cpus: dict[str, str | None] = {}
 
     def items(self, path: str) -> list[dict[str, Any]]:
         assert path == "/api/v1/nodes"
-        if self.error:
-            raise self.error
+        for error in self.errors:
+            raise error
         return [
             {"metadata": {"name": name}, "status": {"capacity": {"cpu": text} if text else None}}
             for name, text in self.cpus.items()
@@ -54,13 +54,13 @@ def test_sizes(run_module: Run, api: Api, kubeconfig: str) -> None:
 
 
 def test_before_there_is_a_cluster(run_module: Run, api: Api) -> None:
-    api.error = AssertionError("nobody is to be asked")
+    api.errors.append(AssertionError("nobody is to be asked"))
     assert run_module(node_info, kubeconfig="/nowhere")["cpus"] == {}
 
 
 @pytest.mark.parametrize(("error", "failed"), [(ApiException(503), False), (OSError("gone"), False),
                                                (ApiException(403), True)])  # fmt: skip
 def test_only_a_refusal_is_an_error(run_module: Run, api: Api, kubeconfig: str, error: Exception, failed: bool) -> None:
-    api.error = error
+    api.errors.append(error)
     result = run_module(node_info, kubeconfig=kubeconfig)
     assert result.get("failed", False) is failed and result.get("cpus", {}) == {}
