@@ -74,7 +74,10 @@ def _version_problem(current: str, wanted: str, upgrade: bool) -> tuple[str, str
     except ValueError:
         return "version_differs", message, "Set cluster_kubernetes_version to a version such as 1.36.3."
     if to < (major, minor, patch):
-        remedy = "Kubernetes can't go back; restore a backup from before, or keep the version."
+        remedy = (
+            "Kubernetes can't go back. Keep the version, or reset all hosts and restore a backup from before (guide to"
+            " backups)."
+        )
         return "version_downgrade", message, remedy
     if to[:2] not in ((major, minor), (major, minor + 1)):
         remedy = f"Upgrade to a release of {major}.{minor + 1} first: one minor version after the other."

@@ -63,7 +63,8 @@ def check_target(components: Iterable[Component], target: Version) -> list[Findi
             error(
                 "version_downgrade",
                 f"The API server on {newest.where} runs {show(newest.version)}; {show(target)} is older.",
-                f"Set cluster_kubernetes_version to {show(newest.version)} or newer; only a restore leads back.",
+                f"Set cluster_kubernetes_version to {show(newest.version)} or newer; only a restore onto hosts that"
+                " were reset leads back (guide to backups).",
                 path="cluster_kubernetes_version",
             )
         )
