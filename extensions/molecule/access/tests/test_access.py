@@ -238,7 +238,11 @@ def test_the_last_administrator_stays(issued: Path, wishes: dict[str, Any], issu
 def test_everything_wrong_is_told_at_once(issued: Path, issue: Any, known: Callable[..., Any]) -> None:
     foreign = issued / "foreign.conf"
     foreign.write_text("apiVersion: v1\nkind: Config\nclusters: []\n")
-    before = known()
+
+    def remembered() -> list[dict[str, Any]]:
+        return [{key: value for key, value in item.items() if key != "days_left"} for item in known()]
+
+    before = remembered()
     wrong = {
         "user": "system:admin",
         "path": str(foreign),
@@ -251,5 +255,5 @@ def test_everything_wrong_is_told_at_once(issued: Path, issue: Any, known: Calla
     codes = sorted(item["code"] for item in issue(wrong, fails=True)["problems"])
     assert codes == ["file", "missing", "missing", "too_short", "user_name"]
     assert foreign.read_text().endswith("clusters: []\n")
-    assert known() == before
+    assert remembered() == before
     foreign.unlink()
