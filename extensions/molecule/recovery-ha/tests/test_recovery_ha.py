@@ -47,13 +47,13 @@ def note(lab_dir: Path, name: str, value: str = "before") -> None:
 
 
 def objects(lab_dir: Path) -> dict[str, Any]:
-    """What users keep; what Kubernetes keeps for itself goes on changing."""
+    """What users keep; what Kubernetes and probes keep for themselves goes on changing."""
     api = core(lab_dir)
     found = api.list_config_map_for_all_namespaces().items + api.list_secret_for_all_namespaces().items
     return {
         f"{item.metadata.namespace}/{item.metadata.name}": item.data
         for item in found
-        if not item.metadata.namespace.startswith("kube-")
+        if not item.metadata.namespace.startswith(("kube-", "hostplane-"))
     }
 
 
