@@ -68,13 +68,11 @@ def look(api: _kubeapi.KubeApi, work: Work) -> None:
 
     Raises one of API_ERRORS.
     """
-    try:
-        work.node = api.call("GET", f"/api/v1/nodes/{work.name}")
-    except _kubeapi.API_ERRORS as exc:
-        if _kubeapi.status_of(exc) != 404:
-            raise
+    node = _kubeapi.find(api, f"/api/v1/nodes/{work.name}")
+    if node is None:
         work.state, work.pods = "missing", []
         return
+    work.node = node
     query = [("fieldSelector", f"spec.nodeName={work.name}")]
     pods = api.call("GET", "/api/v1/pods", query=query)["items"]
     work.pods, work.error = _drain.to_evict(pods, work.known), ""

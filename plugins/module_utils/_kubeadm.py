@@ -24,6 +24,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem impo
 
 ROOT = "/etc/kubernetes"
 MARKER = f"{ROOT}/hostplane.json"
+# In the marker's settings while a host is between two versions.
+UPGRADING = "upgrading_to"
 KUBEADM = "/usr/local/bin/kubeadm"
 RUN = "/run"
 LOCK = f"{RUN}/hostplane-kubeadm.lock"

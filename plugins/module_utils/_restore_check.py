@@ -23,7 +23,6 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._backup_job impo
 from ansible_collections.hostplane.cluster.plugins.module_utils._etcd import Etcd, EtcdError, summary
 from ansible_collections.hostplane.cluster.plugins.module_utils._restore_journal import Journal, Request, read_journal
 from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import SnapshotError
-from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_node import UPGRADING
 
 LOCAL = "https://127.0.0.1:2379"
 # Two segments of etcd's log, which it allocates beforehand.
@@ -39,7 +38,7 @@ def member_settings() -> _restore_node.Settings:
 def versions(wanted: str) -> list[str]:
     """Kubernetes versions that the host runs, or is on the way to; what is wanted when it runs none."""
     settings = _kubeadm.read_marker().settings
-    runs = [str(settings[name]) for name in ("version", UPGRADING) if settings.get(name)] or [wanted]
+    runs = [str(settings[name]) for name in ("version", _kubeadm.UPGRADING) if settings.get(name)] or [wanted]
     return [version.lstrip("v") for version in runs if version]
 
 

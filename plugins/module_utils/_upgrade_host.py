@@ -31,6 +31,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts impor
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import PROGRAM_DIR, System
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeletconfig import CONFIG, blocks, scalar
 from ansible_collections.hostplane.cluster.plugins.module_utils._renewal_host import api_port, fetch
+from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import image_of
 from ansible_collections.hostplane.cluster.plugins.module_utils._x509 import X509Error
 
 # Where an upgrade writes, and where kubeadm copies etcd's data before it touches it.
@@ -149,9 +150,9 @@ def manifest_images(system: System) -> dict[str, str]:
     """Static pod to the image in its manifest."""
     found = {}
     for path in system.glob(f"{MANIFESTS}/*.yaml"):
-        image = re.search(r"^\s*(?:- )?image: *[\"']?([^\s\"']+)", system.read(path), re.M)
+        image = image_of(system.read(path))
         if image:
-            found[os.path.basename(path)[: -len(".yaml")]] = image[1]
+            found[os.path.basename(path)[: -len(".yaml")]] = image
     return found
 
 

@@ -24,6 +24,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._files import at
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeadm import (
     KUBEADM,
     ROOT,
+    UPGRADING,
     KubeadmError,
     Marker,
     drop_configs,
@@ -31,6 +32,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._kubeadm import 
     write_marker,
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._renewal import etcd_complaint
+from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import image_of
 
 MANIFESTS = f"{ROOT}/manifests"
 PATCHES = f"{ROOT}/patches"
@@ -42,9 +44,6 @@ ROLLBACK_SECONDS = 180
 # What can be put back at any time. An etcd of a newer minor has changed its data; kubeadm itself takes etcd back, with
 # the data from before, when it does not come up.
 REVERSIBLE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-# In the marker's settings while a host is between two versions.
-UPGRADING = "upgrading_to"
-IMAGE = re.compile(r"^\s+image: [\"']?([^\s\"']+)", re.M)
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ def outdated(images: Mapping[str, str]) -> tuple[str, ...]:
         path = f"{MANIFESTS}/{component}.yaml"
         if os.path.exists(path):
             with open(path, encoding="utf-8") as handle:
-                image = IMAGE.search(handle.read())
-            if image is None or image[1] != images[component]:
+                image = image_of(handle.read())
+            if image != images[component]:
                 found.append(component)
     return tuple(found)
 
