@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Three members go back together although runs are killed; two are lost for good. In this order."""
+"""Three members go back together although runs are killed; two are lost for good; all are replaced. In this order."""
 
 from __future__ import annotations
 
@@ -69,6 +69,20 @@ def newest(lab_dir: Path) -> str:
     """The controller's copy of the last backup."""
     copies = [str(path) for path in (lab_dir / "backups").glob("recovery-ha-r*.backup")]
     return max(copies, key=lambda path: _backup.read_metadata(path)["time"])
+
+
+def killed_at(line: str, *args: str, times: int = 1, **variables: Any) -> None:
+    """Start a restore and kill it when it says this."""
+    process = start("restore", *args, restore_confirm="recovery-ha", **variables)
+    assert process.stdout is not None
+    said = []
+    for text in process.stdout:
+        said.append(text)
+        times -= line in text
+        if not times:
+            kill(process)
+            return
+    raise AssertionError("".join(said)[-6000:])
 
 
 def killed_after_first_host(task: str, **variables: Any) -> None:
@@ -152,3 +166,28 @@ def test_the_last_member_brings_back_what_was_written_last(
     assert ready(lab_dir) == [*CONTROL_PLANES, "worker1"]
     assert members(planes[survivor]) == CONTROL_PLANES
     etcd(planes["cp1"], "endpoint health --cluster")
+
+
+def test_fresh_hosts_become_the_cluster_of_the_backup(
+    lab_dir: Path, planes: dict[str, Any], podman: Callable[..., None]
+) -> None:
+    play("backup")
+    path, held = newest(lab_dir), objects(lab_dir)
+    note(lab_dir, "too-late")
+    for name in CONTROL_PLANES:
+        podman(name, "rm", "--force", "--volumes")
+    play("lab")
+    # One batch for each control plane: the first two are members then.
+    killed_at("PLAY [Join the other control planes", times=3, restore_backup=path)
+    assert members(planes["cp1"]) == ["cp1", "cp2"]
+    running = processes(planes["cp1"]), processes(planes["cp2"])
+    log = play("restore", restore_backup=path, restore_confirm="recovery-ha")
+
+    assert "is back at" in log
+    assert (processes(planes["cp1"]), processes(planes["cp2"])) == running
+    assert objects(lab_dir) == held
+    assert ready(lab_dir) == [*CONTROL_PLANES, "worker1"]
+    assert all(members(host) == CONTROL_PLANES for host in planes.values())
+    # Backup and key were with all of them.
+    found = {name: host.run("ls /var/lib/hostplane/restore").stdout.split() for name, host in planes.items()}
+    assert found == {"cp1": ["journal.json"], "cp2": [], "cp3": []}
