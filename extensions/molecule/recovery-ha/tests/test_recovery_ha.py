@@ -71,9 +71,9 @@ def newest(lab_dir: Path) -> str:
     return max(copies, key=lambda path: _backup.read_metadata(path)["time"])
 
 
-def killed_at(line: str, *args: str, times: int = 1, **variables: Any) -> None:
+def killed_at(line: str, times: int = 1, **variables: Any) -> None:
     """Start a restore and kill it when it says this."""
-    process = start("restore", *args, restore_confirm="recovery-ha", **variables)
+    process = start("restore", restore_confirm="recovery-ha", **variables)
     assert process.stdout is not None
     said = []
     for text in process.stdout:

@@ -125,6 +125,8 @@ class Volumes:
     def clean(self, seconds: float = SECONDS) -> None:
         """Everything at once, as somebody who deletes a namespace."""
         pods, claims = set(self.pods), set(self.claims)
+        if not pods | claims:
+            return
         for name in pods:
             self.api.delete_namespaced_pod(name, NAMESPACE)
         self.pods.clear()

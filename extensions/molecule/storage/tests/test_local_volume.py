@@ -209,23 +209,6 @@ def test_what_belongs_to_nothing_is_reported_and_left_alone(volumes: Volumes, wo
         worker.check_output(f"rm {POOL}/stray.img {POOL}/notes")
 
 
-def test_the_driver_is_killed_again_and_again_while_it_works(volumes: Volumes, worker: Any) -> None:
-    before, there = loops(worker), files_in(worker)
-    names = [f"killed-{number}" for number in range(6)]
-    for name in names:
-        volumes.claim(name, "32Mi", CLASS)
-        volumes.pod(name, name, wait=False)
-        # Not the pod: the driver alone, at once, wherever it is.
-        worker.run("pkill -KILL -f 'hostplane_local serve'")
-    for name in names:
-        until(f"{name} runs", lambda name=name: volumes.read(name).status.phase == "Running", 300)
-        assert volumes.sh(name, "echo kept > /data/file; cat /data/file") == "kept\n0"
-    until("the driver is back", lambda: worker.run("pgrep -f 'hostplane_local serve'").rc == 0, 300)
-    volumes.clean()
-    until("nothing is left", lambda: loops(worker) <= before and files_in(worker) == there)
-    assert orphans(volumes, "worker1") == []
-
-
 def test_a_restart_of_the_kubelet(volumes: Volumes, worker: Any) -> None:
     """It shows running pods their volumes again, a part of one and a raw device too, which no second pod may have."""
     for name in ("part", "raw"):
