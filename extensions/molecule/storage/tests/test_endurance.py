@@ -112,14 +112,14 @@ def test_the_driver_is_killed_at_any_moment(volumes: Volumes, worker: Any, lab_d
         futures = [pool.submit(life, lab_dir / "admin.conf", worker, f"life-{number}") for number in range(6)]
         while not all(future.done() for future in futures):
             # The driver needs some seconds to come back, and has to get on with its work now and then.
-            time.sleep(chance.uniform(2, 20))
+            time.sleep(chance.uniform(1, 12))
             # Not the pod: the driver alone, at once, wherever it is.
             kills += worker.run("pkill -KILL -f 'hostplane_local serve'").rc == 0
             end_backoff(volumes.api)
         for future in futures:
             future.result()
     print(f"{kills} kills")
-    assert kills >= 10
+    assert kills >= 8
     until("the driver is back", lambda: worker.run("pgrep -f 'hostplane_local serve'").rc == 0, SECONDS)
     until("nothing is left", lambda: loops(worker) <= before and files_in(worker) == there, SECONDS)
     until("nothing lies around", lambda: orphans(volumes, "worker1") == [])
