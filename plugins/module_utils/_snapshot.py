@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.hostplane.cluster.plugins.module_utils._etcd import Etcd, Member
+from ansible_collections.hostplane.cluster.plugins.module_utils._etcd import Member
 from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import (
     SnapshotError,
     TemporaryMember,
@@ -105,13 +105,6 @@ def stored(ctl: Callable[..., str], key: str) -> bytes:
     """What is stored at a key; empty when nothing is."""
     found = json.loads(ctl("get", key, "--write-out=json")).get("kvs") or [{}]
     return base64.b64decode(found[0].get("value", ""))
-
-
-def live_uid(etcd: Etcd) -> str:
-    """The UID of namespace kube-system, which is the cluster's identity; also without a quorum."""
-    key = base64.b64encode(KUBE_SYSTEM.encode()).decode()
-    found = etcd.first("/v3/kv/range", {"key": key, "serializable": True}).get("kvs") or [{}]
-    return uid_of(base64.b64decode(found[0].get("value", "")))
 
 
 def tls_words(member: Member, pki: str) -> list[str]:

@@ -7,11 +7,9 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from plays import play
+from waiting import until
 
 INGRESS = "10.82.0.205"
 POOL = (ipaddress.ip_address("10.82.0.200"), ipaddress.ip_address("10.82.0.209"))
@@ -34,17 +33,6 @@ def get(url: str, host: str = "", **headers: str) -> tuple[int, str]:
         return error.code, ""
     except OSError:
         return 0, ""
-
-
-def until(check: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = check()
-        if found:
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"not within {seconds} s")
 
 
 def hardware_address(address: str) -> str:
@@ -75,9 +63,9 @@ def test_a_service_gets_an_address_of_the_pool_that_answers_by_arp(api: client.C
         found = api.read_namespaced_service("outside", "default").status.load_balancer.ingress or []
         return found[0].ip if found else ""
 
-    given = until(address)
+    given = until("the Service has an address", address)
     assert POOL[0] <= ipaddress.ip_address(given) <= POOL[1]
-    assert until(lambda: get(f"http://{given}/hostname") == (200, "stable"))
+    until("it answers", lambda: get(f"http://{given}/hostname") == (200, "stable"))
     # Asked for anything, so that their hardware addresses are known too.
     for node in ("10.82.0.11", "10.82.0.21"):
         get(f"http://{node}/")
@@ -95,7 +83,7 @@ def test_an_ingress_by_host_and_path(api: client.CoreV1Api) -> None:
         "spec": {"rules": [{"host": "app.example.com", "http": {"paths": paths}}]},
     })  # fmt: skip
     url = f"http://{INGRESS}"
-    assert until(lambda: get(f"{url}/hostname", "app.example.com") == (200, "stable"))
+    until("the Ingress leads there", lambda: get(f"{url}/hostname", "app.example.com") == (200, "stable"))
     assert get(f"{url}/other", "app.example.com")[0] == 404
     assert get(f"{url}/hostname", "other.example.com")[0] == 404
 
@@ -103,7 +91,7 @@ def test_an_ingress_by_host_and_path(api: client.CoreV1Api) -> None:
         ingress = client.NetworkingV1Api(api.api_client).read_namespaced_ingress("web", "default")
         return [entry.ip for entry in ingress.status.load_balancer.ingress or []]
 
-    assert until(status) == [INGRESS]
+    assert until("the Ingress has an address", status) == [INGRESS]
 
 
 @pytest.mark.usefixtures("web")
@@ -126,7 +114,7 @@ def test_a_canary_by_weight_and_by_header(api: client.CoreV1Api) -> None:
         },
     })  # fmt: skip
     url = f"http://{INGRESS}/hostname"
-    until(lambda: get(url, "canary.example.com")[0] == 200)
+    until("the canary is reached", lambda: get(url, "canary.example.com")[0] == 200)
     forced = {get(url, "canary.example.com", **{"X-Canary": "always"}) for _index in range(20)}
     assert forced == {(200, "canary")}
     seen = Counter(get(url, "canary.example.com") for _index in range(200))

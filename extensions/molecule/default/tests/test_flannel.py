@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from waiting import until
 
 CONFLIST = "/etc/cni/net.d/10-flannel.conflist"
 SUBNET = "/run/flannel/subnet.env"
@@ -21,13 +21,6 @@ TABLE = "hostplane-test"
 def worker(hosts: dict[str, Any]) -> Iterator[Any]:
     yield hosts["worker1"]
     hosts["worker1"].run(f"nft delete table inet {TABLE}")
-
-
-def until(what: str, done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
 
 
 def test_a_kubelet_that_restarts_before_flannel_is_ready(worker: Any) -> None:

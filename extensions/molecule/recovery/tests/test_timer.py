@@ -10,26 +10,19 @@ import os
 import secrets
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _backup
 from plays import SCENARIO, play
+from waiting import until
 
 # The controller as the lab's hosts see it.
 ADDRESS, PORT = "10.79.0.1", 7070
 CA = "/etc/hostplane/s3-ca.crt"
 THERE = "/var/backups/hostplane"
-
-
-def until(what: str, done: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, what
-        time.sleep(0.5)
 
 
 def answers() -> bool:

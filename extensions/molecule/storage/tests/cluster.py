@@ -6,31 +6,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from kubernetes import client
 from kubernetes.stream import stream
+from waiting import until
 
 # It has a shell.
 IMAGE = "docker.io/rancher/local-path-provisioner:v0.0.30"
 NAMESPACE = "default"
 SECONDS = 120
-
-
-def until(what: str, check: Callable[[], Any], seconds: float = SECONDS) -> Any:
-    """Ask until the answer is true; a request that fails counts as false."""
-    deadline, said = time.monotonic() + seconds, ""
-    while time.monotonic() < deadline:
-        try:
-            answer = check()
-            if answer:
-                return answer
-        except (client.ApiException, AssertionError) as exc:
-            said = str(exc)
-        time.sleep(0.5)
-    raise AssertionError(f"{what}: not within {seconds} s. {said}")
 
 
 def names(found: Any) -> set[str]:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster import Volumes, until
+from cluster import Volumes
 from kubernetes import client
 from plays import INVENTORY, play
+from waiting import until
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 DIRECTORY = "/var/lib/hostplane-storage/local-path"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import NAMESPACE, Volumes, until
+from cluster import NAMESPACE, Volumes
 from kubernetes import client, config
 from test_local_volume import CLASS, DRIVER, SNAPSHOTS, files_in, loops, orphans, size
+from waiting import until
 
 SECONDS = 400
 DRIVERS = "app in (local-volume, local-volume-resizer)"

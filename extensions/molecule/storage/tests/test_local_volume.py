@@ -11,10 +11,11 @@ import subprocess
 from typing import Any
 
 import pytest
-from cluster import NAMESPACE, Volumes, until
+from cluster import NAMESPACE, Volumes
 from kubernetes import client
 from kubernetes.stream import stream
 from kubernetes.utils import parse_quantity
+from waiting import until
 
 CLASS = "local-volume"
 DRIVER = "local.hostplane.io"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
 from plays import changes, play
 from poller import Poller
+from waiting import until
 from workload import NODE_PORT, deploy
 
 NEW = "1.36.3"
@@ -64,7 +63,7 @@ def keep_data(api: client.CoreV1Api, kubeconfig: Path) -> None:
             "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": spec}},
         },
     )
-    seconds_until(lambda: len(keepers(api)) == 1)
+    until("its pod runs", lambda: len(keepers(api)) == 1)
 
 
 def keepers(api: client.CoreV1Api) -> list[str]:
@@ -73,18 +72,11 @@ def keepers(api: client.CoreV1Api) -> list[str]:
     return [item.metadata.name for item in pods if item.status.phase == "Running"]
 
 
-def seconds_until(true: Callable[[], bool], limit: float = 120) -> None:
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.5)
-
-
 def test_a_member_of_etcd_that_is_down_stops_it_before_any_change(hosts: dict[str, Any], api: client.CoreV1Api) -> None:
     manifest, kept = "/etc/kubernetes/manifests/etcd.yaml", "/root/etcd.yaml"
     hosts["cp3"].check_output(f"mv {manifest} {kept}")
     try:
-        seconds_until(lambda: not etcd_runs(hosts["cp3"]))
+        until("etcd has ended", lambda: not etcd_runs(hosts["cp3"]))
         log = upgrade(code=2)
     finally:
         hosts["cp3"].check_output(f"mv {kept} {manifest}")
@@ -93,7 +85,7 @@ def test_a_member_of_etcd_that_is_down_stops_it_before_any_change(hosts: dict[st
     found = {(item["code"], item["host"], item["severity"]) for item in json.loads(failed[1])["findings"]}
     assert {("etcd_silent", "cp3", "error"), ("etcd_unhealthy", "cp3", "error")} <= found
     assert changes(log) == 0
-    seconds_until(lambda: etcd_runs(hosts["cp3"]) and all_ready(api))
+    until("etcd is back", lambda: etcd_runs(hosts["cp3"]) and all_ready(api))
 
 
 def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.CoreV1Api) -> None:
@@ -111,7 +103,7 @@ def test_nobody_notices(inventory: dict[str, Any], lab_dir: Path, api: client.Co
 
 
 def test_a_volume_is_as_it_was(hosts: dict[str, Any], api: client.CoreV1Api) -> None:
-    seconds_until(lambda: len(keepers(api)) == 1)
+    until("its pod runs", lambda: len(keepers(api)) == 1)
     volume = api.read_namespaced_persistent_volume_claim("keeper", "default").spec.volume_name
     worker = hosts["worker1"]
     mounted = worker.check_output(f"findmnt --list --noheadings --output TARGET | grep {volume} | head -n 1").strip()

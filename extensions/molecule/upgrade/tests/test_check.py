@@ -11,8 +11,7 @@ import contextlib
 import json
 import re
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,11 @@ import yaml
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
 from plays import INVENTORY, PLAIN, start
+from waiting import until
 
 TARGET = "1.36.3"
 NAMESPACE = "upgrade-check"
 Finding = dict[str, Any]
-
-
-def seconds_until(true: Callable[[], Any], limit: float = 60) -> None:
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end, "it does not happen"
-        time.sleep(0.3)
 
 
 def run_check(*arguments: str, playbook: str = "upgrade_check", **variables: Any) -> tuple[str, list[Finding]]:
@@ -233,7 +226,7 @@ def provoke_on_hosts(plane: Any, worker: Any, undo: contextlib.ExitStack) -> Non
 def provoke_in_api(cluster: Cluster, worker: str) -> None:
     cluster.make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     accounts = cluster.core.list_namespaced_service_account
-    seconds_until(lambda: accounts(NAMESPACE).items)
+    until("the namespace has its account", lambda: accounts(NAMESPACE).items)
     path = {"name": "p", "hostPath": {"path": "/tmp"}}
     claim = {"name": "d", "persistentVolumeClaim": {"claimName": "data"}}
     for body in (LOCAL, CLAIM, OLD_CLASS):
@@ -260,7 +253,7 @@ def provoke_in_api(cluster: Cluster, worker: str) -> None:
     gate = {"name": "feature-gates", "value": "StructuredAuthorizationConfiguration=true"}
     extra = {"extraArgs": [{"name": "cloud-provider", "value": "x"}, gate]}
     cluster.change_config("kubeadm-config", "ClusterConfiguration", {"apiServer": extra})
-    seconds_until(cluster.running)
+    until("the pods run", cluster.running)
     cluster.make({"apiVersion": "v1", "kind": "Pod", **pod_spec("cloned", {}, volumes=[GIT])})
     cluster.undo.callback(cluster.core.patch_node, worker, {"spec": {"unschedulable": None}})
     cluster.core.patch_node(worker, {"spec": {"unschedulable": True}})
@@ -298,7 +291,7 @@ def provoked(
         def gone() -> bool:
             return NAMESPACE not in [entry.metadata.name for entry in cluster.core.list_namespace().items]
 
-        undo.callback(seconds_until, gone, 180)
+        undo.callback(until, "its namespace is gone", gone, 180)
         provoke_in_api(cluster, first["names"]["worker"])
         provoke_on_hosts(first["control_plane"], first["worker"], undo)
         address = inventory["vars"]["lab_network"].replace(".0/24", ".99")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -176,19 +175,6 @@ def test_the_uid_of_a_stored_object(value: bytes, uid: str) -> None:
 )
 def test_the_version_in_kubeadms_configuration(value: bytes, version: str) -> None:
     assert _snapshot.version_of(value) == version
-
-
-def test_the_uid_of_a_live_cluster_needs_no_quorum() -> None:
-    class Etcd:
-        asked: dict[str, Any]
-
-        def first(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-            self.asked = body
-            return {"kvs": [{"value": base64.b64encode(f"*${UID}".encode()).decode()}]}
-
-    etcd: Any = Etcd()
-    assert _snapshot.live_uid(etcd) == UID
-    assert etcd.asked["serializable"] is True
 
 
 def take(directory: Path, tmp_path: Path) -> _snapshot.Snapshot:
