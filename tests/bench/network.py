@@ -35,7 +35,7 @@ PLAIN = "plain routing"
 WORKER = "worker1"
 PORT = "9090"
 # Takes all that comes until the other side has finished, tells how much per second; then returns what it gets.
-# Round trips are measured on one core: what it takes to wake another one is more than the way itself, and comes and goes.
+# Round trips are measured on one core: to wake another one takes more than the way itself, and comes and goes.
 ONE_CORE = "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
 SERVER = f"""
 import os, socket, sys, time
