@@ -84,16 +84,21 @@ def address(api: client.CoreV1Api, name: str) -> str:
         time.sleep(0.3)
 
 
-def inside(host: Any, name: str, script: str, *arguments: str) -> Any:
-    """Run Python on the host, in the network of a pod on it."""
+def entered(host: Any, name: str) -> str:
+    """What to write before a command on the host to run it in the network of a pod on it."""
     # A pod may have had a sandbox before, when its node was still young.
     sandbox = json.loads(
         host.check_output("crictl inspectp $(crictl pods --quiet --state ready --latest --name ^%s$)", name)
     )
     namespaces = sandbox["info"]["runtimeSpec"]["linux"]["namespaces"]
     path = next(item["path"] for item in namespaces if item["type"] == "network")
+    return f"nsenter --net={path}"
+
+
+def inside(host: Any, name: str, script: str, *arguments: str) -> Any:
+    """Run Python on the host, in the network of a pod on it."""
     words = " ".join("%s" for _argument in (script, *arguments))
-    return host.run(f"nsenter --net={path} python3 -c {words}", script, *arguments)
+    return host.run(f"{entered(host, name)} python3 -c {words}", script, *arguments)
 
 
 def fetch(host: Any, name: str, url: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 TREE = Path(__file__).parents[2]
 SCENARIOS = sorted(path.parent.name for path in TREE.glob("extensions/molecule/*/molecule.yml"))
-LONG = {"macvlan", "recovery", "recovery-ha", "rotation", "scale", "storage", "upgrade-ha"}
+LONG = {"dual-stack", "macvlan", "recovery", "recovery-ha", "rotation", "scale", "storage", "upgrade-ha"}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
