@@ -46,7 +46,7 @@ def addresses(lab_dir: Path, api: client.CoreV1Api) -> dict[str, dict[int, str]]
     found = {}
     for name in ("cp1", "worker1"):
         traffic.address(api, name)
-        ips = [entry.ip for entry in api.read_namespaced_pod(name, "default").status.pod_i_ps]
+        ips = [entry.ip for entry in api.read_namespaced_pod(name, "default").status.pod_ips]
         assert len(ips) == 2
         found[name] = dict(zip(FAMILIES, ips, strict=True))
     return found
@@ -64,7 +64,7 @@ def test_nodes_and_pods_have_both_families(api: client.CoreV1Api, addresses: dic
     for node in api.list_node().items:
         internal = [entry.address for entry in node.status.addresses if entry.type == "InternalIP"]
         assert [":" in address for address in internal] == [False, True]
-        assert [":" in block for block in node.spec.pod_cid_rs] == [False, True]
+        assert [":" in block for block in node.spec.pod_cidrs] == [False, True]
     for found in addresses.values():
         assert ":" not in found[4] and found[6].startswith("fd10:244:")
 
@@ -82,7 +82,7 @@ def test_pods_reach_each_other_under_their_own_address(
 def test_services_answer_in_both_families(
     api: client.CoreV1Api, hosts: dict[str, Any], addresses: dict[str, dict[int, str]]
 ) -> None:
-    given = api.read_namespaced_service("both", "default").spec.cluster_i_ps
+    given = api.read_namespaced_service("both", "default").spec.cluster_ips
     assert [":" in address for address in given] == [False, True]
     for address in given:
         for name in addresses:
