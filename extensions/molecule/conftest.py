@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ from kubernetes import client, config
 # The tests of several scenarios share what lies here.
 sys.path.insert(0, str(Path(__file__).parent))
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+# Control planes go away in these tests; a line for each try would hide what failed.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 @pytest.fixture(scope="session")

@@ -36,9 +36,9 @@ class Lab:
         }
         (self.home / "hosts.yml").write_text(yaml.safe_dump({name: {"hosts": hosts} for name, hosts in groups.items()}))
 
-    def start(self, playbook: str, *args: str, **variables: Any) -> subprocess.Popen[str]:
+    def start(self, playbook: str, *args: str, **variables: Any) -> plays.Run:
         """Start a playbook as a user would."""
-        return plays.start(playbook, *args, inventory=self.home, **variables)
+        return plays.Run(playbook, *args, inventory=self.home, **variables)
 
     def play(self, playbook: str, *args: str, code: int = 0, **variables: Any) -> str:
         """Run a playbook to its end; returns its log."""

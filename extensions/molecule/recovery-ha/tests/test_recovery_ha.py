@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _backup
 from etcdctl import etcd, leader, members, processes
 from kubernetes import client, config
-from plays import kill, play, start
+from plays import Run, play
 
 CONTROL_PLANES = ["cp1", "cp2", "cp3"]
 JOURNAL = "/var/lib/hostplane/restore/journal.json"
@@ -72,31 +73,15 @@ def newest(lab_dir: Path) -> str:
 
 
 def killed_at(line: str, times: int = 1, **variables: Any) -> None:
-    """Start a restore and kill it when it says this."""
-    process = start("restore", restore_confirm="recovery-ha", **variables)
-    assert process.stdout is not None
-    said = []
-    for text in process.stdout:
-        said.append(text)
-        times -= line in text
-        if not times:
-            kill(process)
-            return
-    raise AssertionError("".join(said)[-6000:])
+    """Start a restore and kill it when it has said this so many times."""
+    run = Run("restore", restore_confirm="recovery-ha", **variables)
+    run.kill_when(lambda log: log.count(line) >= times)
 
 
 def killed_after_first_host(task: str, **variables: Any) -> None:
     """Start a restore, one host after the other, and kill it when the first has done the task."""
-    process = start("restore", "--forks=1", restore_confirm="recovery-ha", **variables)
-    assert process.stdout is not None
-    said, reached = [], False
-    for text in process.stdout:
-        said.append(text)
-        reached = reached or f"[{task}]" in text
-        if reached and text.startswith(("changed: [", "ok: [")):
-            kill(process)
-            return
-    raise AssertionError("".join(said)[-6000:])
+    run = Run("restore", "--forks=1", restore_confirm="recovery-ha", **variables)
+    run.kill_when(lambda log: re.search(rf"\[{task}\].*^(changed|ok): \[", log, re.M | re.S))
 
 
 def steps(planes: dict[str, Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.hostplane.cluster.plugins.module_utils import _backup, _backup_crypt
 from etcdctl import ETCDCTL, etcd, processes
 from kubernetes import client, config
-from plays import kill, play, start
+from plays import Run, play
 
 
 def objects(api: client.CoreV1Api) -> dict[str, Any]:
@@ -127,13 +127,7 @@ def test_everything_comes_back_although_the_restore_is_killed(
     api.delete_namespaced_config_map("deleted", "default")
     assert int(etcd(hosts["cp1"], "del '' --from-key").split()[0]) > 200
     wanted = {"restore_backup": path, "restore_confirm": "recovery"}
-    process = start("restore", **wanted)
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "[Put the data in place]" in line:
-            break
-    time.sleep(1)
-    kill(process)
+    Run("restore", **wanted).kill_when(lambda log: "[Put the data in place]" in log, after=1)
     log = play("restore", **wanted)
     assert "is back at" in log
     again = client.CoreV1Api(config.new_client_from_config(str(lab_dir / "admin.conf")))

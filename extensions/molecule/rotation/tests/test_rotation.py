@@ -10,7 +10,6 @@ import base64
 import json
 import re
 import subprocess
-import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from kubernetes import client, config
-from plays import changes, kill, play, start
+from plays import Run, changes, play
 
 PKI = "/etc/kubernetes/pki"
 SERVING = "kubernetes.io/kubelet-serving"
@@ -29,18 +28,9 @@ NEW_NAME = "api.rotation.test"
 CAS = ("ca", "etcd/ca", "front-proxy-ca")
 
 
-def kill_at(process: subprocess.Popen[str], title: str, occurrence: int, seconds: float) -> None:
-    """Kill a run so many seconds after a play has begun for the given time, with all that it started here."""
-    assert process.stdout
-    log = []
-    for line in process.stdout:
-        log.append(line)
-        occurrence -= line.startswith(f"PLAY [{title}]")
-        if occurrence == 0:
-            break
-    assert occurrence == 0, f"the run ended before {title}:\n{''.join(log[-80:])}"
-    time.sleep(seconds)
-    kill(process)
+def kill_at(run: Run, title: str, occurrence: int, seconds: float) -> None:
+    """Kill a run so many seconds after a play has begun for the given time."""
+    run.kill_when(lambda log: log.count(f"PLAY [{title}]") >= occurrence, after=seconds)
 
 
 def digests(host: Any) -> dict[str, str]:
@@ -159,12 +149,12 @@ def test_new_cas_survive_kills_and_lock_nobody_out(
 
     switch, kubelet = "Control planes, one at a time", "Kubelets"
     # Within trust, between trust and issue, within issue, while kubelets ask for certificates, within drop.
-    kill_at(start("rotate_ca", **wanted), switch, 1, 5)
-    kill_at(start("rotate_ca", **wanted), switch, 2, 0)
+    kill_at(Run("rotate_ca", **wanted), switch, 1, 5)
+    kill_at(Run("rotate_ca", **wanted), switch, 2, 0)
     assert set(old["ca"]) < set(bundle(cp1, "ca"))
     assert len(client.CoreV1Api(api_client(old_kubeconfig)).list_node().items) == len(hosts)
-    kill_at(start("rotate_ca", **wanted), switch, 2, 8)
-    kill_at(start("rotate_ca", **wanted), kubelet, 2, 4)
+    kill_at(Run("rotate_ca", **wanted), switch, 2, 8)
+    kill_at(Run("rotate_ca", **wanted), kubelet, 2, 4)
     # The API server shows a certificate of the new CA now; who trusts that one is let in with an old certificate.
     both = tmp_path / "both.crt"
     both.write_text("\n".join(bundle(cp1, "ca")))
@@ -172,7 +162,7 @@ def test_new_cas_survive_kills_and_lock_nobody_out(
     config.load_kube_config(str(old_kubeconfig), client_configuration=loaded)
     loaded.ssl_ca_cert = str(both)
     assert len(client.CoreV1Api(client.ApiClient(loaded)).list_node().items) == len(hosts)
-    kill_at(start("rotate_ca", **wanted), switch, 3, 6)
+    kill_at(Run("rotate_ca", **wanted), switch, 3, 6)
     play("rotate_ca", **wanted)
 
     for name in CAS:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from members import Lab
-from plays import executed, kill
+from plays import executed
 from poller import Poller
 from workload import NODE_PORT, deploy
 
@@ -73,12 +73,9 @@ def test_the_first_control_plane_leaves(lab: Lab, hosts: dict[str, Any]) -> None
 def test_a_killed_removal_is_finished_by_the_next_run(lab: Lab) -> None:
     web = Poller(f"http://{lab.hosts['cp2']['ansible_host']}:{NODE_PORT}/hostname")
     web.start()
-    process = lab.start("scale", scale_remove=["worker1"])
-    assert process.stdout
-    for line in process.stdout:
-        if "Delete the nodes from the cluster" in line or "Move the pods away" in line:
-            break
-    kill(process)
+    lab.start("scale", scale_remove=["worker1"]).kill_when(
+        lambda log: "Delete the nodes from the cluster" in log or "Move the pods away" in log
+    )
     lab.play("scale", scale_remove=["worker1"])
     lab.inventory("cp2", "cp3", "worker2")
     web.stop()

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 from kubernetes.dynamic import DynamicClient
-from plays import INVENTORY, PLAIN, start
+from plays import INVENTORY, PLAIN, Run
 from waiting import until
 
 TARGET = "1.36.3"
@@ -29,10 +29,10 @@ Finding = dict[str, Any]
 
 def run_check(*arguments: str, playbook: str = "upgrade_check", **variables: Any) -> tuple[str, list[Finding]]:
     """Run a playbook; what it said, and its findings when it failed because of them."""
-    process = start(playbook, "--timeout=5", *arguments, **{"cluster_kubernetes_version": TARGET, **variables})
-    log = process.communicate()[0]
+    run = Run(playbook, "--timeout=5", *arguments, **{"cluster_kubernetes_version": TARGET, **variables})
+    code, log = run.end(), run.log
     failed = re.search(r"^fatal: \[[^\]]+\]: FAILED! => (\{.*\})$", log, re.M)
-    assert bool(failed) == bool(process.returncode), log[-5000:]
+    assert bool(failed) == bool(code), log[-5000:]
     return log, json.loads(failed[1])["findings"] if failed else []
 
 

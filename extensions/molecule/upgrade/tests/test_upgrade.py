@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +25,14 @@ NODES = ["cp1", "worker1", "worker2"]
 DROP_IN = "/etc/systemd/system/kubelet.service.d/broken.conf"
 
 
-def start(playbook: str, version: str) -> subprocess.Popen[str]:
-    """Start a playbook with another version in the inventory."""
-    return plays.start(playbook, cluster_kubernetes_version=version)
+def start(version: str) -> plays.Run:
+    """Start an upgrade to this version."""
+    return plays.Run("upgrade", cluster_kubernetes_version=version)
 
 
 def play(playbook: str, version: str, *args: str, code: int = 0, **variables: Any) -> str:
     """Run one to its end; returns its log."""
     return plays.play(playbook, *args, code=code, cluster_kubernetes_version=version, **variables)
-
-
-def kill_when(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
-    """SIGKILL to a run and all that it has started here, as soon as something shows."""
-    deadline = time.monotonic() + 400
-    while not condition():
-        assert process.poll() is None, process.communicate()[0][-6000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    plays.kill(process)
 
 
 def versions(api: client.CoreV1Api) -> dict[str, str]:
@@ -117,18 +104,17 @@ def test_killed_twice_stopped_by_a_worker_and_finished(
     address = inventory["groups"]["control_plane"]["cp1"]["ansible_host"]
     web = Poller(f"http://{address}:{NODE_PORT}/hostname")
     web.start()
-    kill_when(
-        start("upgrade", NEW), lambda: hosts["cp1"].run("pgrep -f 'kubeadm.* upgrade|[0-9a-f]{64} upgrade'").rc == 0
-    )
+    upgrading = "pgrep -f 'kubeadm.* upgrade|[0-9a-f]{64} upgrade'"
+    start(NEW).kill_when(lambda _: hosts["cp1"].run(upgrading).rc == 0)
     assert "UpgradeUnfinished" in play("create", OLD, code=2)
 
-    def draining() -> bool:
+    def draining(_: str) -> bool:
         try:
             return bool(api.read_node("worker1").spec.unschedulable)
         except (client.ApiException, HTTPError):
             return False
 
-    kill_when(start("upgrade", NEW), draining)
+    start(NEW).kill_when(draining)
     assert set(versions(api).values()) == {f"v{OLD}", f"v{NEW}"}
     stops_at_a_worker(hosts["worker2"], api)
     play("upgrade", NEW)
