@@ -13,6 +13,7 @@ from typing import Any
 
 import plays
 import pytest
+from ansible_collections.hostplane.cluster.plugins.module_utils import _backup
 from kubernetes import client
 from poller import Poller
 from urllib3.exceptions import HTTPError
@@ -140,6 +141,12 @@ def test_again_changes_nothing_and_restarts_nothing(hosts: dict[str, Any]) -> No
         assert re.findall(r"changed=[1-9]", play(playbook, NEW)) == []
     assert re.findall(r"changed=[1-9]", play("upgrade", NEW, "--check", "--diff")) == []
     assert processes(hosts) == before
+
+
+def test_the_last_backup_is_of_the_new_version_and_would_be_restored(lab_dir: Path) -> None:
+    path = max((lab_dir / "backups").glob("*.backup"), key=lambda found: _backup.read_metadata(str(found))["time"])
+    assert _backup.read_metadata(str(path))["snapshot"]["kubernetes"] == NEW
+    play("restore", NEW, "--check", restore_backup=str(path), restore_confirm="upgrade")
 
 
 def test_there_is_no_way_back(api: client.CoreV1Api) -> None:
