@@ -24,6 +24,8 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools 
 
 FORMAT = 1
 SUFFIX = ".backup"
+# What a snapshot needs beside its own size: the copy that is read back, and the encrypted file.
+SPACE_FACTOR = 2.5
 STAMP = "%Y%m%dT%H%M%SZ"
 NAME = re.compile(r"(?P<cluster>.+)-r(?P<revision>\d+)-(?P<time>\d{8}T\d{6}Z)\.backup")
 FIELDS = {

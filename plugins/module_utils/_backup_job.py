@@ -41,8 +41,6 @@ KUBECTL = "/usr/local/bin/kubectl"
 WORK = "/var/lib/hostplane/backup"
 SNAPSHOT = "snapshot.db"
 KUBEADM_CONFIG = "kubeadm-config.yaml"
-# What a snapshot needs beside its own size: the copy that is read back, and the encrypted file.
-SPACE_FACTOR = 2.5
 
 
 class NotCopiedError(SnapshotError):
@@ -155,7 +153,7 @@ def make(job: Job) -> dict[str, Any]:
     _backup.remove_incomplete(job.directory)
     member = _snapshot.choose(Etcd(list(job.endpoints), job.pki).look())
     for place in (WORK, job.directory):
-        require_space(place, SPACE_FACTOR * member.db_size)
+        require_space(place, _backup.SPACE_FACTOR * member.db_size)
     work = os.path.join(WORK, "take")
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work, mode=0o700)

@@ -223,7 +223,8 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
         if entry["host"] in started:
             # Everything is fetched before anything is changed.
             programs, images = 0, []
-        needs = _upgrade_host_rules.disk_needs(programs, sum(images), database if entry.get("control_plane") else 0)
+        held = database if entry.get("control_plane") else 0
+        needs = _upgrade_host_rules.disk_needs(programs, sum(images), held, entry.get("backups", ""))
         findings += [
             *_upgrade_host_rules.check_kubelet(entry, target),
             *_upgrade_host_rules.check_containerd(entry, target),

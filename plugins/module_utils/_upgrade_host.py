@@ -130,10 +130,10 @@ def kubelet_config(system: System) -> dict[str, Any]:
     }
 
 
-def disks(system: System) -> list[dict[str, Any]]:
+def disks(system: System, backups: str = "") -> list[dict[str, Any]]:
     """Space for what an upgrade writes, one entry per file system; bytes."""
     found: dict[int, dict[str, Any]] = {}
-    for wanted in DIRECTORIES:
+    for wanted in sorted({*DIRECTORIES, backups} - {""}):
         path = wanted
         while not system.exists(path) and path != "/":
             path = os.path.dirname(path)
@@ -200,8 +200,8 @@ def etcd_members() -> dict[str, Any]:
     return {"members": [member.public() for member in found], **_etcd.summary(found), "error": ""}
 
 
-def collect(host: str, days: int, system: System | None = None) -> dict[str, Any]:
-    """Everything at once."""
+def collect(host: str, days: int, system: System | None = None, backups: str = "") -> dict[str, Any]:
+    """Everything at once; backups is where they go, empty when the upgrade takes none."""
     files = system or System()
     control_plane = is_control_plane(files.root)
     settings = marker_facts(files).get("settings") or {}
@@ -214,7 +214,8 @@ def collect(host: str, days: int, system: System | None = None) -> dict[str, Any
         "kubelet_flags": kubelet_flags(files),
         "kubelet_config": kubelet_config(files),
         "cgroup": cgroup_facts(files)["version"],
-        "disks": disks(files),
+        "disks": disks(files, backups),
+        "backups": backups,
         "certificates": certificates(days, datetime.now(timezone.utc)),
         "ca_next": files.exists(NEXT),
         "manifests": manifest_images(files),

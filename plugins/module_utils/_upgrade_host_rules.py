@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _skew
+from ansible_collections.hostplane.cluster.plugins.module_utils._backup import SPACE_FACTOR
 from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_finding import (
     Finding,
     error,
@@ -165,9 +166,9 @@ def check_rotation(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def disk_needs(programs: int, images: int, database: int) -> dict[str, int]:
+def disk_needs(programs: int, images: int, database: int, backups: str = "") -> dict[str, int]:
     """Directory to the bytes that an upgrade adds there, at most. Sizes: new programs, compressed images, etcd."""
-    return {
+    needs = {
         "/usr/local/bin": programs,
         "/var/lib/containerd": int(images * UNPACKED),
         # kubeadm keeps a copy of etcd's data, the upgrade a snapshot.
@@ -175,6 +176,10 @@ def disk_needs(programs: int, images: int, database: int) -> dict[str, int]:
         "/var/lib/hostplane": database,
         "/var/lib/etcd": database,
     }
+    # Where a backup is made, and where it is kept.
+    for place in ("/var/lib/hostplane", backups) if backups else ():
+        needs[place] = needs.get(place, 0) + int(SPACE_FACTOR * database)
+    return needs
 
 
 def check_disks(facts: Facts, needs: Mapping[str, int]) -> Iterator[Finding]:

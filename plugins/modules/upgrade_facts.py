@@ -25,6 +25,13 @@ options:
     description: What expires within so many days is called due.
     type: int
     default: 30
+  backup_directory:
+    description:
+      - Where backups go on a control plane, as in O(hostplane.cluster.etcd_snapshot#module:directory), to look at the
+        space there.
+      - Empty when the upgrade takes none.
+    type: path
+    default: ''
 seealso:
   - module: hostplane.cluster.upgrade_check
 author:
@@ -44,7 +51,7 @@ facts:
     - C(version) that the host has and, while it is between two, the one that it is C(upgrading_to).
     - C(programs), program to version. C(kubelet_flags), each with C(name), C(value) and C(file). C(kubelet_config),
       with C(feature_gates) and C(fail_cgroup_v1). C(cgroup), V(1) or V(2). C(manifests), static pod to image.
-    - C(disks), one entry per file system with C(paths), C(free) and C(size) in bytes.
+    - C(disks), one entry per file system with C(paths), C(free) and C(size) in bytes. C(backups), where they go.
     - C(certificates), with C(found) and C(error). C(ca_next), whether a CA rotation is under way.
     - On a control plane C(etcd), as M(hostplane.cluster.etcd_member_info) returns it, with an C(error), and
       C(deprecated_requests), with C(found) and C(error).
@@ -60,6 +67,7 @@ facts:
     kubelet_config: {feature_gates: {}, fail_cgroup_v1: true}
     cgroup: 2
     disks: [{paths: [/var/lib/etcd], free: 4294967296, size: 8589934592}]
+    backups: /var/backups/hostplane
     ca_next: false
 """
 
@@ -72,11 +80,14 @@ def main() -> None:
         argument_spec={
             "host": {"type": "str", "required": True},
             "certificate_days": {"type": "int", "default": 30},
+            "backup_directory": {"type": "path", "default": ""},
         },
         supports_check_mode=True,
     )
     try:
-        facts = _upgrade_host.collect(module.params["host"], module.params["certificate_days"])
+        facts = _upgrade_host.collect(
+            module.params["host"], module.params["certificate_days"], backups=module.params["backup_directory"]
+        )
     except OSError as exc:
         module.fail_json(msg=f"this host can't be looked at: {exc}")
     module.exit_json(changed=False, facts=facts)

@@ -87,6 +87,8 @@ def test_a_worker_is_not_asked_for_etcd(host: System, monkeypatch: pytest.Monkey
 def test_directories_of_one_file_system_share_its_space(host: System) -> None:
     (found,) = _upgrade_host.disks(host)
     assert found["paths"] == list(_upgrade_host.DIRECTORIES)
+    (found,) = _upgrade_host.disks(host, "/var/backups/hostplane")
+    assert "/var/backups/hostplane" in found["paths"]
     assert 0 < found["free"] <= found["size"]
 
 

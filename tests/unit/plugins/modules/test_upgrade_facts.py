@@ -17,15 +17,15 @@ from ansible_collections.hostplane.cluster.plugins.modules import upgrade_facts
 def test_facts_come_with_the_hosts_name(
     run_module: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, check: bool
 ) -> None:
-    monkeypatch.setattr(_upgrade_host, "collect", lambda host, days: {"host": host, "days": days})
+    monkeypatch.setattr(_upgrade_host, "collect", lambda *args, backups: {"asked": [*args, backups]})
     result = run_module(upgrade_facts, check=check, host="cp1")
-    assert (result["changed"], result["facts"]) == (False, {"host": "cp1", "days": 30})
+    assert (result["changed"], result["facts"]) == (False, {"asked": ["cp1", 30, ""]})
 
 
 def test_a_host_that_can_not_be_read_is_said(
     run_module: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collect(_host: str, _days: int) -> None:
+    def collect(_host: str, _days: int, backups: str) -> None:
         raise OSError("no such disk")
 
     monkeypatch.setattr(_upgrade_host, "collect", collect)
