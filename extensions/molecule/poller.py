@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 import urllib.request
+from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +25,8 @@ class Poller(threading.Thread):
         super().__init__(daemon=True)
         self.url, self.context = url, context
         self.answers: list[float] = []
-        self.lost = 0
+        # When, and why each of the two questions was not answered.
+        self.lost: list[str] = []
         self.ended = threading.Event()
 
     @classmethod
@@ -34,19 +36,23 @@ class Poller(threading.Thread):
         ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
         return cls(f"{cluster['server']}/readyz", ssl.create_default_context(cadata=ca))
 
-    def _ask(self) -> bool:
+    def _ask(self) -> str:
+        """Why there was no answer; empty when there was one."""
         try:
-            with urllib.request.urlopen(self.url, timeout=1, context=self.context) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+            # An answer that is no 2xx is an OSError as well.
+            with urllib.request.urlopen(self.url, timeout=1, context=self.context):
+                return ""
+        except OSError as exc:
+            return str(exc)
 
     def run(self) -> None:
         while not self.ended.wait(0.1):
-            if self._ask() or self._ask():
-                self.answers.append(time.monotonic())
+            first = self._ask()
+            second = first and self._ask()
+            if second:
+                self.lost.append(f"{datetime.now(timezone.utc):%H:%M:%S} {first}; {second}")
             else:
-                self.lost += 1
+                self.answers.append(time.monotonic())
 
     def stop(self) -> float:
         """End it; returns the longest time without an answer in seconds, up to now."""

@@ -120,7 +120,7 @@ def test_killed_twice_stopped_by_a_worker_and_finished(
     stops_at_a_worker(hosts["worker2"], api)
     play("upgrade", NEW)
     web.stop()
-    assert web.lost == 0
+    assert web.lost == []
     assert versions(api) == dict.fromkeys(NODES, f"v{NEW}")
     assert not any(node.spec.unschedulable for node in api.list_node().items)
     for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler"):
