@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import yaml
+from waiting import until
 
 
 class Poller(threading.Thread):
@@ -44,6 +45,11 @@ class Poller(threading.Thread):
                 return ""
         except OSError as exc:
             return str(exc)
+
+    def start(self) -> None:
+        """Begin with the first answer; not every kube-proxy knows at once of what was just deployed."""
+        until(f"{self.url} answers", lambda: not self._ask())
+        super().start()
 
     def run(self) -> None:
         while not self.ended.wait(0.1):
