@@ -132,7 +132,7 @@ def test_a_killed_run_is_finished_by_the_next_one(cp1: Any, tmp_path: Path) -> N
     serial = report(tmp_path)["cp1 controller-manager.conf"]["serial"]
     read = "sed -n 's/.*client-certificate-data: //p' /etc/kubernetes/controller-manager.conf"
     show = f"{read} | base64 -d | openssl x509 -noout -serial"
-    Run("certificates").kill_when(lambda _: serial not in cp1.check_output(show).lower())
+    Run("certificates").kill_when(lambda _log: serial not in cp1.check_output(show).lower())
     # The module itself; it would go on without Ansible.
     cp1.run("pkill -9 -x python3")
     play("certificates")

@@ -106,10 +106,10 @@ def test_killed_twice_stopped_by_a_worker_and_finished(
     web = Poller(f"http://{address}:{NODE_PORT}/hostname")
     web.start()
     upgrading = "pgrep -f 'kubeadm.* upgrade|[0-9a-f]{64} upgrade'"
-    start(NEW).kill_when(lambda _: hosts["cp1"].run(upgrading).rc == 0)
+    start(NEW).kill_when(lambda _log: hosts["cp1"].run(upgrading).rc == 0)
     assert "UpgradeUnfinished" in play("create", OLD, code=2)
 
-    def draining(_: str) -> bool:
+    def draining(_log: str) -> bool:
         try:
             return bool(api.read_node("worker1").spec.unschedulable)
         except (client.ApiException, HTTPError):
