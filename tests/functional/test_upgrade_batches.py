@@ -71,6 +71,7 @@ class Site:
             "images": dict.fromkeys(names, "x"),
             "files": {"amd64": {"kubelet": [{"name": "kubeadm", "sha256": "x"}]}},
             "balancer": {"mode": "none"},
+            "pod_network": {"workloads": []},
         }
         workers: dict[str, dict[str, t.Any]] = {name: {} for name in WORKERS}
         if lost:
@@ -131,6 +132,13 @@ def test_all_workers_are_upgraded_and_opened_again(site: Site) -> None:
     assert site.cordons() == (set(WORKERS), set())
     assert len(site.calls("kubeadm_upgrade")) == 2 * len(WORKERS)
     assert len(site.calls("configured")) == 1 and site.calls("node_drain") == []
+
+
+def test_no_worker_is_begun_while_the_network_is_not_complete(site: Site) -> None:
+    code, said = site.run(ill="cp1")
+    assert code, said
+    assert [call["nodes"] for call in site.calls("cluster_ready")] == [["cp1"]]
+    assert site.calls("node_settings") == []
 
 
 @pytest.mark.parametrize(
