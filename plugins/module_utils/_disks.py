@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from ansible_collections.hostplane.cluster.plugins.module_utils._hoststorage import Disk
 from ansible_collections.hostplane.cluster.plugins.module_utils._mountinfo import read_mountinfo
@@ -237,6 +238,13 @@ def judge(disk: Disk, found: Found, uuid: str, interrupted: bool) -> Verdict:
                        remedy="Correct filesystem, or leave use_existing out.")  # fmt: skip
     if not holds:
         return Verdict("format")
+    made_here = any(_is_named(number) for part in found.everything() for _kind, number in part.signatures)
+    if disk.allow_data_loss_serial and made_here:
+        # Left in the inventory it would count again for a host that was installed anew, or for another mount point.
+        return Verdict(code="storage_disk_not_empty", message=f"{name} has {holds}, which this collection made;"
+                       " allow_data_loss_serial does not count for that.",
+                       remedy="Name the disk and the mount point as before to have the data, or set use_existing; to"
+                       f" lose the data, erase it by hand: wipefs --all {found.path}.")  # fmt: skip
     if disk.allow_data_loss_serial and disk.allow_data_loss_serial == found.serial:
         return Verdict("format", erase=[part.path for part in reversed(found.everything())])
     if disk.allow_data_loss_serial:
@@ -246,6 +254,14 @@ def judge(disk: Disk, found: Found, uuid: str, interrupted: bool) -> Verdict:
     remedy = "Name another disk; set use_existing to mount its file system as it is; or, to lose the data,"
     remedy += f" set allow_data_loss_serial: {found.serial}." if found.serial else " erase it with wipefs by hand."
     return Verdict(code="storage_disk_not_empty", message=f"{name} has {holds}.", remedy=remedy)
+
+
+def _is_named(number: str) -> bool:
+    """Whether a UUID follows from a name, as this collection's do; every mkfs draws its own at random."""
+    try:
+        return UUID(number).version == 5
+    except ValueError:
+        return False
 
 
 def _contents(found: Found) -> str:

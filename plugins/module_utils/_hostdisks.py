@@ -123,7 +123,7 @@ class HostStorage:
         if plan.action == "keep" and [kind for kind, _id in plan.found.signatures] != [disk.filesystem]:
             kinds = ", ".join(kind for kind, _id in plan.found.signatures) or "nothing known"
             self._add("storage_filesystem_differs", f"At {disk.mount} {kinds} is mounted, wanted is {disk.filesystem}.",
-                      "Correct filesystem, or unmount it and set allow_data_loss_serial.")  # fmt: skip
+                      "Correct filesystem, or, to lose its data, unmount it and erase it with wipefs.")  # fmt: skip
         if plan.action != "keep":
             self._check_mount_point(disk, trees)
         if plan.action == "format" and not shutil.which(f"mkfs.{disk.filesystem}"):
@@ -131,7 +131,7 @@ class HostStorage:
             self._add("storage_tool_missing", f"mkfs.{disk.filesystem} is not installed.", f"Install {package}.")
         if plan.action != "format" and disk.reflink and "reflink=1" not in run("xfs_info", plan.found.path):
             self._add("storage_reflink_missing", f"The xfs on {plan.found.title} was made without reflink.",
-                      "Leave reflink out, or let it be made anew with allow_data_loss_serial.")  # fmt: skip
+                      "Leave reflink out, or, to lose its data, unmount it and erase it with wipefs.")  # fmt: skip
         own = [f"UUID={plan.uuid}", plan.found.path, disk.device, f"UUID={filesystem_uuid(disk, plan.found)}"]
         own += [f"UUID={known}" for _kind, known in plan.found.signatures if known]
         text, foreign = fstab_with(self.fstab_after, disk, fstab_line(disk, plan.uuid), own)

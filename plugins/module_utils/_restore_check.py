@@ -63,13 +63,16 @@ def check(request: Request) -> dict[str, Any]:
     if request.survivor:
         return describe(request.survivor, _check_survivor(request, _restore_node.read_settings(), read_journal()))
     metadata = _check_backup(request)
+    if not request.name:
+        # The controller, which may be a node as well, of this cluster or of another one.
+        return {"description": metadata}
     return describe(metadata["sha256"], metadata, request.version)
 
 
 def _check_backup(request: Request) -> dict[str, Any]:
     metadata = _backup.read_metadata(request.backup)
     _backup_crypt.authenticate(request.backup, metadata, _backup_crypt.read_key(request.key_file))
-    lines = _backup.refusals(metadata, request.cluster, ca_sha256(), request.accept_ca)
+    lines = _backup.refusals(metadata, request.cluster, ca_sha256() if request.name else "", request.accept_ca)
     if lines:
         raise SnapshotError(f"{request.backup} is a backup of another cluster: " + "; ".join(lines))
     if request.name and not read_journal().is_unfinished(metadata["sha256"]):

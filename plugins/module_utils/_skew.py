@@ -16,6 +16,7 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_finding
     Finding,
     error,
     listed,
+    severe,
     warning,
 )
 
@@ -100,11 +101,15 @@ def check_skew(components: Iterable[Component], target: Version) -> list[Finding
         if name not in BEHIND:
             continue
         if minors(oldest, version) > 0:
+            # Up to the target it is what an upgrade leaves that ended between two control planes.
             findings.append(
-                error(
+                Finding(
                     code,
                     f"{name} {show(version)} on {where} is newer than the oldest API server, {show(oldest)}.",
-                    f"Bring {name} there back to {show(oldest)}, or finish the upgrade of the API servers first.",
+                    f"Bring {name} there back to {show(oldest)}, or upgrade to a release that is as new."
+                    if version > target
+                    else f"Nothing, the upgrade brings the API servers to {show(target)} before anything else.",
+                    severity=severe(version > target),
                 )
             )
         elif minors(version, target) > BEHIND[name]:

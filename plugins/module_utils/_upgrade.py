@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,12 +50,23 @@ class Wanted:
     hosts: Mapping[str, Mapping[str, Any]]
     etcd: str = ""
     drain: str = "minor"
+    # The pools of this run; None for all.
+    pools: Collection[str] | None = None
     unmanaged_refused: bool = True
     emptydir_refused: bool = False
     certificate_days: int = 30
     # What the operator has set for all kubelets; what is set for one host is with the host.
     kubelet_config: Mapping[str, Any] = field(default_factory=dict)
     held: _upgrade_mirror.Held = field(default_factory=_upgrade_mirror.Held)
+
+    @property
+    def nodes(self) -> set[str]:
+        """Names of the nodes whose turn it is."""
+        return {
+            str(host.get("name", ""))
+            for host in self.hosts.values()
+            if self.pools is None or host.get("role") == "control_plane" or host.get("pool") in self.pools
+        }
 
     @property
     def target(self) -> _skew.Version:
@@ -146,7 +157,7 @@ def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Sequence[Fa
     known = components(cluster)
     oldest = min((item.version for item in known if item.name == _skew.API), default=target)
     started = _upgrade_host_rules.begun(facts, target)
-    emptied = _upgrade_pod_rules.nodes_to_drain(cluster.nodes, wanted.version, wanted.drain)
+    emptied = _upgrade_pod_rules.nodes_to_drain(cluster.nodes, wanted.version, wanted.drain) & wanted.nodes
     moving = _upgrade_pod_rules.evictable(cluster.pods, emptied)
     running = {
         component: {node: parse_flags(command[1:]) for node, command in nodes.items()}
@@ -173,7 +184,7 @@ def check_cluster(api: Api, cluster: Cluster, wanted: Wanted, facts: Sequence[Fa
         *_upgrade_api_rules.check_objects(oldest[1], minor, cluster.served, objects),
         *_upgrade_api_rules.check_kubeadm(cluster.kubeadm, running, minor),
         *_upgrade_api_rules.check_configs(cluster.kubelet, cluster.proxy, minor),
-        *_upgrade_pod_rules.check_budgets(moving, cluster.budgets),
+        *_upgrade_pod_rules.check_budgets(moving, cluster.budgets, bool(started)),
         *_upgrade_pod_rules.check_room(moving, cluster.budgets, cluster.nodes),
         *_upgrade_pod_rules.check_unmanaged(moving, wanted.unmanaged_refused),
         *_upgrade_pod_rules.check_emptydir(moving, wanted.emptydir_refused),

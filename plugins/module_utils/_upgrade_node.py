@@ -185,7 +185,18 @@ def restarted(components: list[str], since: float) -> str:
     return f"the kubelet has not started {', '.join(late)} yet" if late else ""
 
 
-def roll_back(marker: Marker, kept: str, reason: str, seconds: int) -> str:
+def ahead(due: Due, version: str) -> bool:
+    """Whether the cluster's own configuration is of the version to which this control plane did not come.
+
+    kubeadm writes it before it knows that all components are well, and backups are of the version that it names.
+    """
+    try:
+        return due.before != version and cluster_version() == version
+    except (KubeadmError, host.HostError):
+        return True
+
+
+def roll_back(marker: Marker, due: Due, version: str, kept: str, reason: str, seconds: int) -> str:
     """Take back what kubeadm has left changed; returns what to tell."""
     since = time.time()
     back = put_back(kept)
@@ -198,9 +209,13 @@ def roll_back(marker: Marker, kept: str, reason: str, seconds: int) -> str:
             f"{reason}\nThe manifests from before are back ({kept}), but this control plane is not well: {left}\n"
             "Correct that first. If etcd is lost, the playbook restore brings back the snapshot that was taken before."
         )
-    write_marker(Marker(marker.cluster, marker.phase, without(marker.settings)))
     shutil.rmtree(KEPT, ignore_errors=True)
-    return f"{reason}\nThis control plane was rolled back: it runs what it ran before, and is well."
+    told = f"{reason}\nThis control plane was rolled back: it runs what it ran before, and is well."
+    if ahead(due, version):
+        write_marker(Marker(marker.cluster, marker.phase, {**marker.settings, UPGRADING: version}))
+        return f"{told} The cluster's configuration names {version}, so only upgrade goes on from here."
+    write_marker(Marker(marker.cluster, marker.phase, without(marker.settings)))
+    return told
 
 
 def upgrade(marker: Marker, due: Due, params: dict[str, Any], lock: int) -> str:
@@ -231,9 +246,9 @@ def upgrade(marker: Marker, due: Due, params: dict[str, Any], lock: int) -> str:
         run_kubeadm(f"upgrade {verb}", text, params["ignore_preflight"], timeout * 6, lock, program=kubeadm)
         left = host.wait_for(complaint, timeout)
     except (KubeadmError, host.HostError) as exc:
-        raise KubeadmError(roll_back(marker, kept, str(exc), timeout)) from exc
+        raise KubeadmError(roll_back(marker, due, version, kept, str(exc), timeout)) from exc
     if left:
-        raise KubeadmError(roll_back(marker, kept, f"with {version} {left}", timeout))
+        raise KubeadmError(roll_back(marker, due, version, kept, f"with {version} {left}", timeout))
     for path in glob.glob(f"{ROOT}/tmp/kubeadm-*"):
         shutil.rmtree(path, ignore_errors=True)
     return verb

@@ -40,8 +40,12 @@ def _is_moving(budget: Object) -> bool:
     return int(status.get("currentHealthy", 0)) > int(status.get("desiredHealthy", 0))
 
 
-def check_budgets(pods: Sequence[Object], budgets: Iterable[Object]) -> Iterator[Finding]:
-    """Budgets that refuse each eviction now. One that could never allow any is told from one that may recover."""
+def check_budgets(pods: Sequence[Object], budgets: Iterable[Object], resumed: bool = False) -> Iterator[Finding]:
+    """Budgets that refuse each eviction now. One that could never allow any is told from one that may recover.
+
+    Pods that are missing while an upgrade is resumed may have their place on the node that it left closed, and which
+    only it opens again; every drain waits for them with its own deadline.
+    """
     known = list(budgets)
     held: dict[str, list[str]] = {}
     several: list[str] = []
@@ -59,7 +63,7 @@ def check_budgets(pods: Sequence[Object], budgets: Iterable[Object]) -> Iterator
         expected, desired = status.get("expectedPods", 0), status.get("desiredHealthy", 0)
         healthy = status.get("currentHealthy", 0)
         never = desired >= expected
-        yield error(
+        yield Finding(
             "pdb_blocks",
             f"PodDisruptionBudget {name} allows no disruption ({healthy} of {expected} healthy, {desired} needed): "
             f"{listed(names)} can't leave {'its node' if len(names) == 1 else 'their nodes'}.",
@@ -67,6 +71,7 @@ def check_budgets(pods: Sequence[Object], budgets: Iterable[Object]) -> Iterator
             if never
             else "Make its pods healthy again; then the budget allows one to go.",
             path=name,
+            severity=severe(never or not resumed),
         )
     if several:
         yield error(

@@ -56,7 +56,7 @@ options:
   host:
     description:
       - Name of this host, to compare with O(survivor).
-      - Empty on the controller, where V(check) looks at the backup and not at the host's space.
+      - Empty on the controller, where V(check) looks at the backup and at nothing of the host.
     type: str
     default: ""
   version:
@@ -102,37 +102,37 @@ EXAMPLES = r"""
 RETURN = r"""
 resumed:
   description: Whether an interrupted restore from the same source is continued.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: bool
   sample: false
 token:
   description: What all hosts must use in the other steps; of the interrupted restore when there is one.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: str
   sample: 20260102T040506Z
 last_token:
   description: Token of the host's last restore from the same source, finished or not; empty when there was none.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: str
   sample: ""
 done:
   description: The last step of it that was finished.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: str
   sample: ""
 name:
   description: Name of the host's etcd member; empty when the host has none.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: str
   sample: cp1
 peer_url:
   description: Where other members reach it.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: str
   sample: https://10.99.0.11:2380
 versions:
   description: Kubernetes versions that the host runs or is on the way to. A backup should be of one of them.
-  returned: with O(step=check)
+  returned: with O(step=check) and O(host)
   type: list
   elements: str
   sample: ["1.36.3"]

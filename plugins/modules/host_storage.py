@@ -135,6 +135,9 @@ disks:
     serial:
       description: Its serial, empty when it has none.
       type: str
+    wwn:
+      description: Its world wide name, by which a disk is known that more than one host sees; empty when it has none.
+      type: str
     uuid:
       description: UUID of its file system.
       type: str
@@ -145,7 +148,13 @@ disks:
       description: V(format) and V(mount) were (or would be) done, V(keep) is none.
       type: str
   sample:
-    - {mount: /srv/volumes, device: /dev/sdb, serial: S4EVNX0R123456, uuid: 0c0f…, size: 960197124096, action: format}
+    - mount: /srv/volumes
+      device: /dev/sdb
+      serial: S4EVNX0R123456
+      wwn: "0x5000c500a1b2c3d4"
+      uuid: 0c0f…
+      size: 960197124096
+      action: format
 problems:
   description: What is wrong; each with C(code), C(host), C(message), C(remedy) and C(path).
   returned: always
@@ -208,8 +217,8 @@ def main() -> None:
         if not problems:
             result["changed"] = storage.changed
             result["disks"] = [
-                {"mount": plan.disk.mount, "device": plan.found.path, "serial": plan.found.serial, "uuid": plan.uuid,
-                 "size": plan.found.size, "action": plan.action}
+                {"mount": plan.disk.mount, "device": plan.found.path, "serial": plan.found.serial,
+                 "wwn": plan.found.wwn, "uuid": plan.uuid, "size": plan.found.size, "action": plan.action}
                 for plan in storage.plans
             ]  # fmt: skip
             if module._diff:

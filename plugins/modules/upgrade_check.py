@@ -200,11 +200,13 @@ def held(params: dict[str, Any]) -> _upgrade_mirror.Held:
 def wanted(params: dict[str, Any]) -> _upgrade.Wanted:
     images = params["images"]
     hosts = {name: {**host, "images": images.get(host.get("role"), [])} for name, host in params["hosts"].items()}
+    pools = params["rollout"].get("pools")
     return _upgrade.Wanted(
         version=params["version"],
         hosts=hosts,
         etcd=str(images.get("etcd", "")),
         drain=params["drain"],
+        pools=pools if isinstance(pools, list) else None,
         unmanaged_refused=params["unmanaged_pods"] == "fail",
         emptydir_refused=not params["delete_emptydir_data"],
         certificate_days=params["certificate_days"],

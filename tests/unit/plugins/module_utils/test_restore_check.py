@@ -59,6 +59,15 @@ def test_an_earlier_ca_is_accepted_when_it_is_named(host: Host, backup: str) -> 
         _restore_check.check(request_of(host, backup, accept_ca=earlier, cluster="test"))
 
 
+def test_the_controller_may_be_a_node_of_another_cluster(host: Host, backup: str) -> None:
+    (host.kubernetes / "pki/ca.crt").write_text("the CA of another cluster")
+    (host.kubernetes / "hostplane.json").write_text("not for everyone")
+    checked = _restore_check.check(request_of(host, backup, name=""))
+    assert list(checked) == ["description"]
+    with pytest.raises(SnapshotError, match="another cluster"):
+        _restore_check.check(request_of(host, backup, name="", cluster="test"))
+
+
 def free(monkeypatch: pytest.MonkeyPatch, megabytes: int) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, megabytes << 20))
 

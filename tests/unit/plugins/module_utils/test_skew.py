@@ -86,10 +86,17 @@ def test_one_finding_names_all_places() -> None:
     assert "n0, n1, n2, n3, n4, n5, n6, n7 and 12 more" in found.message
 
 
-def test_a_mixed_state_of_an_upgrade_is_fine() -> None:
-    known = [component("kube-apiserver", "1.36.3"), component("kube-apiserver", "1.35.4", "n2")]
-    known += [component("kube-scheduler", "1.35.4", "n2"), component("kubelet", "1.35.4", "n2")]
-    assert _skew.check_skew(known, TARGET) == []
+def test_an_upgrade_that_ended_between_two_control_planes_goes_on() -> None:
+    known = [component(name, "1.36.3") for name in ("kube-apiserver", "kube-scheduler", "kubelet", "kube-proxy")]
+    known += [component(name, "1.35.4", "n2") for name in ("kube-apiserver", "kube-scheduler", "kubelet")]
+    found = _skew.check_skew(known, TARGET)
+    assert codes(found) == ["skew_kube_proxy", "skew_control_plane", "skew_kubelet"]
+    assert {item.severity for item in found} == {"warning"}
+
+
+def test_what_is_newer_than_the_release_stands_against_it() -> None:
+    known = [component("kube-apiserver", "1.35.4"), component("kubelet", "1.36.4")]
+    assert [item.severity for item in _skew.check_skew(known, TARGET)] == ["error"]
 
 
 @pytest.mark.parametrize(("version", "wanted"), [("1.35.0", []), ("1.37.0", []), ("1.34.0", ["skew_kubectl"])])

@@ -119,6 +119,16 @@ def test_versions_come_from_nodes_and_pods() -> None:
     assert {"skew_kubelet", "skew_control_plane", "node_unknown"} == {item.code for item in check(api, wanted())}
 
 
+@pytest.mark.parametrize(("pools", "count"), [(None, 1), (["web"], 1), ([], 0), (["db"], 0)])
+def test_only_pods_on_nodes_whose_turn_it_is_have_to_move(pools: list[str] | None, count: int) -> None:
+    api = Api()
+    lonely = {"metadata": {"namespace": "shop", "name": "p", "uid": "p"}, "spec": {"nodeName": "w1"}, "status": {}}
+    api.lists["/api/v1/pods"].append(lonely)
+    wish = wanted(pools=pools)
+    wish.hosts = {**HOSTS, "w1": {**HOSTS["w1"], "pool": "web"}}
+    assert [item.code for item in check(api, wish)] == ["pod_unmanaged"] * count
+
+
 def test_a_server_that_is_no_static_pod_has_the_version_that_it_says() -> None:
     api = Api()
     api.lists["/api/v1/pods"] = []

@@ -128,14 +128,28 @@ def test_what_kubeadm_breaks_is_put_back_on_the_first_control_plane_and_on_other
     assert f"v{OLD}" in (place.manifests / "kube-apiserver.yaml").read_text()
     # What a newer etcd did to its data can't be undone by its manifest; that is kubeadm's.
     assert (place.manifests / "etcd.yaml").read_text() == "broken\n"
-    assert read_marker() == MARKER
+    # Where the cluster has the new version, this host is still on its way there.
+    assert read_marker().settings == {**MARKER.settings, **({upgrade.UPGRADING: NEW} if cluster == NEW else {})}
 
 
-def test_a_control_plane_that_is_ill_afterwards_is_put_back(place: Any) -> None:
+def test_a_control_plane_that_is_ill_afterwards_is_put_back(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     place.complaints = ["", *["the scheduler is ill"] * 6]
+    versions = iter([OLD, NEW])
+    monkeypatch.setattr(upgrade, "cluster_version", lambda: next(versions))
     with pytest.raises(KubeadmError, match=f"with {NEW} the scheduler is ill") as error:
         run(place)
-    assert "was rolled back" in str(error.value)
+    assert "was rolled back" in str(error.value) and "only upgrade goes on" in str(error.value)
+    # Backups are of the new version by now, and restore has to know that this host is on its way there.
+    assert read_marker().settings[upgrade.UPGRADING] == NEW
+
+
+def test_a_component_that_does_not_come_up_leaves_no_upgrade_behind(place: Any) -> None:
+    place.kubeadm("exit 1")
+    place.cluster = NEW
+    marker = Marker("shop", "init-done", {"version": NEW})
+    with pytest.raises(KubeadmError, match="was rolled back"):
+        run(place, marker)
+    assert read_marker() == marker
 
 
 def test_what_does_not_come_back_is_told(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +201,8 @@ def test_an_api_server_that_a_killed_run_has_left_down_is_taken_back(
         run(place, read_marker())
     assert "was rolled back" in str(error.value) and len(place.calls()) == 1
     assert f"v{OLD}" in (place.manifests / "kube-apiserver.yaml").read_text()
-    assert read_marker() == MARKER
+    # Who can't be asked may have the new version.
+    assert read_marker().settings[upgrade.UPGRADING] == NEW
 
 
 def test_kubeadm_is_the_one_that_was_fetched(place: Any) -> None:

@@ -52,6 +52,9 @@ def test_a_budget_that_allows_nothing_blocks_and_says_whether_it_ever_will() -> 
     assert "healthy again" in found.remedy
     assert not list(rules.check_budgets(pods, [budget(allowed=1)]))
     assert not list(rules.check_budgets([], [budget()]))
+    # A pod whose place is on the node that a run left closed can only come back when this run has opened it.
+    assert codes(rules.check_budgets(pods, [budget(expected=3)], resumed=True)) == [("pdb_blocks", "warning")]
+    assert codes(rules.check_budgets(pods, [budget()], resumed=True)) == [("pdb_blocks", "error")]
     # As right after an eviction: the budget counts its pod as gone, and it is still there.
     assert not list(rules.check_budgets(pods, [budget(desired=1, healthy=2)]))
 

@@ -86,6 +86,8 @@ MOUNTINFO = """22 1 8:1 / /boot rw,relatime - ext4 /dev/sda1 rw
 """
 TREES = _disks.read_lsblk(LSBLK, {"8:1": ["/boot"]})
 UUID = "0c0f8b1e-0000-5000-8000-000000000001"
+DRAWN = "0c0f8b1e-0000-4000-8000-000000000003"
+MADE = "0c0f8b1e-0000-5000-8000-000000000002"
 
 
 def disk(**settings: Any) -> Disk:
@@ -139,6 +141,12 @@ def test_the_one_that_is_meant() -> None:
         (disk(use_existing=True, filesystem="xfs"), found("NEW1", signatures=(("ext4", "o"),)),
          "storage_filesystem_differs"),
         (disk(use_existing=True), found("NEW1"), "storage_filesystem_differs"),
+        # Made for another mount point, or for a host before it was installed anew: a permission of then is none of now.
+        (disk(allow_data_loss_serial="NEW1", mount="/srv/other"), found("NEW1", signatures=(("ext4", MADE),)),
+         "storage_disk_not_empty"),
+        (disk(serial="OLD1", allow_data_loss_serial="OLD1"),
+         replace(found("OLD1"), inside=(replace(found("OLD1").inside[0], signatures=(("xfs", MADE),)),)),
+         "storage_disk_not_empty"),
         # A disk without a serial can't be told to lose its data.
         (disk(allow_data_loss_serial="X"), found("NEW1", serial="", unknown_data=True), "storage_serial_differs"),
     ],
@@ -155,6 +163,7 @@ def test_what_is_never_touched(wanted: Disk, there: _disks.Found, code: str) -> 
         (disk(), found("NEW1", signatures=(("ext4", UUID),)), "mount", []),
         (disk(), found("NEW1", mounts=("/srv/volumes",), busy=True), "keep", []),
         (disk(use_existing=True), found("NEW1", signatures=(("ext4", "theirs"),)), "mount", []),
+        (disk(allow_data_loss_serial="NEW1"), found("NEW1", signatures=(("ext4", DRAWN),)), "format", ["/dev/sdc"]),
         (disk(serial="OLD1", allow_data_loss_serial="OLD1"), found("OLD1"), "format", ["/dev/sdd1", "/dev/sdd"]),
         # What was made once is not made again, whatever the inventory still says.
         (disk(allow_data_loss_serial="NEW1"), found("NEW1", signatures=(("ext4", UUID),)), "mount", []),
