@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
-"""What an earlier setting has put into a cluster, and the inventory no longer asks for."""
+"""What an earlier setting has put into a cluster, and the inventory no longer asks for, or elsewhere."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ ADDONS = {
 }  # fmt: skip
 
 
+DRIVER = "/apis/apps/v1/namespaces/kube-system/daemonsets/local-volume"
+
+
 def is_ours(found: Mapping[str, Any]) -> bool:
     """Whether this collection applied an object; one of the same name may be somebody else's."""
     return any(entry.get("manager") == MANAGER for entry in found.get("metadata", {}).get("managedFields") or [])
@@ -70,3 +73,28 @@ def left(wanted: Iterable[str], look: Callable[[str], Mapping[str, Any] | None])
                 )
             )
     return problems
+
+
+def pool_of(found: Mapping[str, Any]) -> str:
+    """The directory that the driver of local_volume was given; empty when it can't be told."""
+    containers = found.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or []
+    arguments = [str(word) for container in containers for word in container.get("args") or []]
+    return next((word.partition("=")[2] for word in arguments if word.startswith("--pool=")), "")
+
+
+def moved(pool: str, look: Callable[[str], Mapping[str, Any] | None]) -> list[Problem]:
+    """A finding when the driver works in another pool than is wanted: there it would find none of its volumes."""
+    found = look(DRIVER) if pool else None
+    before = pool_of(found) if found and is_ours(found) else ""
+    if not before or before == pool:
+        return []
+    path = "cluster_storage.local_volume.pool"
+    return [
+        Problem(
+            "storage_pool_moved",
+            f"{path} is {pool}; the cluster has its local volumes in {before}, and could use or remove none of them.",
+            f"Set it to {before}. To have another pool delete all volumes of the driver local.hostplane.io first"
+            " (kubectl get pv), then add storage_pool_moved to cluster_ignore_preflight for one run.",
+            path=path,
+        )
+    ]

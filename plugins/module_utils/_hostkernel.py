@@ -13,6 +13,7 @@ applying it would otherwise leave the host wrong for good.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import typing as t
@@ -125,9 +126,30 @@ def _run(*argv: str) -> str:
     return "" if done.returncode == 0 else (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
 
 
+def _keys(text: str) -> set[str]:
+    return {line.partition("=")[0].strip() for line in text.splitlines() if "=" in line and not line.startswith("#")}
+
+
+def put_back(system: System, text: str, after: str = "") -> None:
+    """Give interfaces that a part's file set, and does not set any more, what the kernel gives a new interface.
+
+    Without it a host would answer for addresses on its LAN until it is started anew.
+    """
+    for key in sorted(_keys(text) - _keys(after)):
+        pieces = key.split("/")
+        if len(pieces) == 5 and pieces[:2] == ["net", "ipv4"] and pieces[3] not in ("all", "default"):
+            usual = system.read(_key_path("/".join([*pieces[:3], "default", pieces[4]]))).strip()
+            with contextlib.suppress(OSError):
+                if usual and system.read(_key_path(key)).strip() != usual:
+                    with open(system.path(_key_path(key)), "w", encoding="ascii") as handle:
+                        handle.write(usual)
+
+
 def _apply(system: System, change: Change) -> str:
     """Put one difference right; empty, or why it can't be."""
     if change.kind == "file":
+        if change.name in FILES_OF_PARTS:
+            put_back(system, change.before, change.after)
         os.makedirs(os.path.dirname(system.path(change.name)), exist_ok=True)
         atomic_write(system.path(change.name), change.after.encode(), 0o644)
         return ""

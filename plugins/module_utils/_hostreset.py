@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _hostloops
 from ansible_collections.hostplane.cluster.plugins.module_utils import _hostremains as remains
+from ansible_collections.hostplane.cluster.plugins.module_utils._hostkernel import FILES_OF_PARTS, put_back
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import MARKER, PROGRAM_DIR, System
 
 SOCKET = "/run/containerd/containerd.sock"
@@ -143,6 +144,8 @@ def reset(system: System, scope: remains.Scope, timeout: float) -> list[remains.
         for tool in ("iptables", "ip6tables"):
             for table, orders in remains.rules(tool).items():
                 remains.run(f"{tool}-restore", "--noflush", stdin="\n".join([f"*{table}", *orders, "COMMIT", ""]))
+    for path in FILES_OF_PARTS:
+        put_back(system, system.read(path))
     for path in remains.paths(system, scope):
         with contextlib.suppress(OSError):
             _remove(system, path)

@@ -25,6 +25,13 @@ options:
     elements: str
     choices: [dns, ingress, load_balancer, network_policy]
     default: []
+  volume_pool:
+    description:
+      - The directory in which the inventory has the volumes of C(local_volume). Another one than the driver works in is
+        reported with the code V(storage_pool_moved), since it would find none of its volumes there.
+      - Empty looks for nothing.
+    type: str
+    default: ""
 seealso:
   - module: hostplane.cluster.plan_report
 author:
@@ -42,7 +49,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: A finding for M(hostplane.cluster.plan_report) for each of them, with the code V(addon_left).
+  description: Findings for M(hostplane.cluster.plan_report), with the codes V(addon_left) and V(storage_pool_moved).
   returned: success
   type: list
   elements: dict
@@ -54,7 +61,7 @@ from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.hostplane.cluster.plugins.module_utils import _kubeapi
-from ansible_collections.hostplane.cluster.plugins.module_utils._addons_left import ADDONS, left
+from ansible_collections.hostplane.cluster.plugins.module_utils._addons_left import ADDONS, left, moved
 
 
 def main() -> None:
@@ -62,6 +69,7 @@ def main() -> None:
         argument_spec={
             "kubeconfig": {"type": "path", "required": True},
             "wanted": {"type": "list", "elements": "str", "choices": sorted(ADDONS), "default": []},
+            "volume_pool": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -73,7 +81,8 @@ def main() -> None:
 
     try:
         api = _kubeapi.KubeApi(params["kubeconfig"])
-        problems = left(params["wanted"], partial(_kubeapi.find, api))
+        look = partial(_kubeapi.find, api)
+        problems = left(params["wanted"], look) + moved(params["volume_pool"], look)
     except _kubeapi.KubeApiError as exc:
         module.fail_json(msg=str(exc))
     except _kubeapi.API_ERRORS as exc:

@@ -59,6 +59,14 @@ nodes:
   type: list
   elements: str
   sample: [worker1]
+without:
+  description:
+    - Names of nodes in the cluster that hold none, sorted. Such a node gets its first one, or was deleted and
+      has registered itself again, and then its host still uses what it held.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 missing:
   description: Names of nodes in O(slices) that are not in the cluster, sorted.
   returned: success
@@ -116,6 +124,7 @@ def run(api: _kubeapi.KubeApi, wanted: dict[str, list[str]], check: bool) -> dic
         "changed": bool(given),
         "slices": after,
         "nodes": sorted(given),
+        "without": sorted(names - set(after)),
         "missing": missing,
         "diff": [{name: found.get(name, []) for name in given} for found in (shown, after)],
     }
@@ -139,7 +148,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("kubernetes"), exception=_kubeapi.IMPORT_ERROR)
     wanted = {str(name): [str(item) for item in slices] for name, slices in params["slices"].items()}
     if not os.path.exists(params["kubeconfig"]) and (module.check_mode or not wanted):
-        module.exit_json(changed=False, slices={}, nodes=[], missing=sorted(wanted))
+        module.exit_json(changed=False, slices={}, nodes=[], without=[], missing=sorted(wanted))
     try:
         result = run(_kubeapi.KubeApi(params["kubeconfig"]), wanted, module.check_mode)
     except (SliceError, _kubeapi.KubeApiError) as exc:

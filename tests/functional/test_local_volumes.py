@@ -189,6 +189,41 @@ def test_a_pool_that_is_full_to_the_last_block_can_be_emptied(reflink_driver: Dr
     assert driver.left() == NOTHING
 
 
+def test_a_mount_of_another_pool_is_not_forgotten(tmp_path: Path, driver: Driver) -> None:
+    volume = driver.create("there", 64 * MIB)
+    driver.mount(volume.volume_id, driver.folder)
+    driver("Node", "NodeUnpublishVolume", volume_id=volume.volume_id, target_path=str(driver.folder / "target"))
+    other = tmp_path / "other"
+    other.mkdir()
+    another = Driver(other)
+    another.start()
+    stage = {"volume_id": volume.volume_id, "staging_target_path": str(driver.folder / "stage")}
+    assert code(lambda: another("Node", "NodeUnstageVolume", **stage)) == "FAILED_PRECONDITION"
+    another.clear()
+    driver("Node", "NodeUnstageVolume", **stage)
+    driver.delete(volume.volume_id)
+    assert driver.left() == NOTHING
+
+
+def test_growth_without_room_keeps_no_pod_from_starting(driver: Driver) -> None:
+    volume = driver.create("wide", 64 * MIB)
+    target = driver.mount(volume.volume_id, driver.folder)
+    more = {"required_bytes": driver("Controller", "GetCapacity").available_capacity + 128 * MIB}
+
+    def grow() -> None:
+        driver("Node", "NodeExpandVolume", volume_id=volume.volume_id, volume_path=str(target), capacity_range=more)
+
+    # With any other answer the kubelet would not go on, and it asks at every start of a pod.
+    assert code(grow) == "FAILED_PRECONDITION"
+    driver.unmount(volume.volume_id, driver.folder)
+    driver.mount(volume.volume_id, driver.folder)
+    assert code(grow) == "FAILED_PRECONDITION"
+    (target / "data").write_text("still there")
+    driver.unmount(volume.volume_id, driver.folder)
+    driver.delete(volume.volume_id)
+    assert driver.left() == NOTHING
+
+
 def test_room_is_counted_and_never_promised_twice(reflink_driver: Driver) -> None:
     driver = reflink_driver
     room = driver("Controller", "GetCapacity").available_capacity

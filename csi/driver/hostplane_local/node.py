@@ -14,7 +14,7 @@ from pathlib import Path
 from . import TOPOLOGY_KEY, filesystems, loops, mounts, requests
 from .condition import condition
 from .engine import Engine
-from .errors import Exists, InUse, Invalid, NotFound
+from .errors import Exists, Full, InUse, Invalid, NotFound
 from .host import Place
 from .pool import Pool
 from .record import BLOCK, EPHEMERAL, MOUNT, Record, is_file_name
@@ -79,6 +79,8 @@ class Node:
         path = requests.absolute(request.staging_target_path, "staging_target_path")
         if is_file_name(identity):
             self.engine.unstage(identity, Place(path), lambda: None)
+        if mounts.at(path):
+            raise InUse(f"{path} is still mounted, and the pool knows no volume {identity}: it is of another pool")
         return csi.NodeUnstageVolumeResponse()
 
     def NodePublishVolume(self, request: t.Any) -> t.Any:
@@ -209,5 +211,9 @@ class Node:
             self._shown(record, path)
         wanted = request.capacity_range
         size = requests.whole_size(wanted.required_bytes, wanted.limit_bytes, record.fs, default=record.size)
-        grown = self.engine.expand(record.id, size)
+        try:
+            grown = self.engine.expand(record.id, size)
+        except Full as exc:
+            # The only answer with which the kubelet mounts the volume all the same, and the pod can start.
+            raise InUse(str(exc)) from exc
         return csi.NodeExpandVolumeResponse(capacity_bytes=grown.size)

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import images
+from . import images, whereabouts
 from .errors import Busy, Full
 from .filesystems import MIB
+from .mounts import Mount, listed
 from .record import Record, Store
 
 # Kept free in percent of the file system: where the kubelet's own files are, it evicts pods below 10 % and collects
@@ -88,11 +89,16 @@ class Pool:
             )
 
 
-def reserve_for(directory: Path, kubelet: Path) -> int:
+def reserve_for(directory: Path, kubelet: Path, found: t.Sequence[Mount] | None = None) -> int:
+    """Percent of the file system that volumes leave free; as much as the kubelet wants where the node's own files are.
+
+    Those are not the kubelet's only: beside a disk for /var/lib/kubelet, images, logs and etcd are on the system's.
+    """
     try:
-        return SHARED_RESERVE if directory.stat().st_dev == kubelet.stat().st_dev else OWN_RESERVE
+        shared = directory.stat().st_dev == kubelet.stat().st_dev
     except FileNotFoundError:
         return SHARED_RESERVE
+    return SHARED_RESERVE if shared or whereabouts.of_system(directory, found or listed()) else OWN_RESERVE
 
 
 class Locks:

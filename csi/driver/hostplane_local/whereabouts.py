@@ -14,6 +14,9 @@ from pathlib import Path
 from .errors import VolumeError
 from .mounts import Mount, listed
 
+# Where systems are often divided, besides the root: images, logs and etcd are below all of them.
+_SYSTEM = ("/var", "/var/lib")
+
 
 def inside(pool: Path, mounts: t.Sequence[Mount]) -> str:
     """The pool's path from the top of its file system, which is not that of the node when a disk is mounted above."""
@@ -21,6 +24,13 @@ def inside(pool: Path, mounts: t.Sequence[Mount]) -> str:
     above = [mount for mount in mounts if f"{real}/".startswith(f"{mount.path.rstrip('/')}/")]
     deepest = max(above, key=lambda mount: (len(mount.path), above.index(mount)))
     return os.path.normpath(os.path.join(deepest.root, os.path.relpath(real, deepest.path)))
+
+
+def of_system(pool: Path, mounts: t.Sequence[Mount]) -> bool:
+    """Whether the node has its own files in the pool's file system, seen from a pod that has only the pool of it."""
+    real, within = os.path.realpath(pool), inside(pool, mounts)
+    # The root of btrfs may be a subvolume, and then the path within is longer.
+    return within.endswith(real) or any(real == f"{top}{within}" for top in _SYSTEM)
 
 
 def lost_its_disk(before: str, now: str) -> bool:

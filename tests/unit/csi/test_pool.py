@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hostplane_local import mounts
 from hostplane_local import pool as pools
 from hostplane_local.errors import Busy, Full
 from hostplane_local.filesystems import MIB
@@ -82,7 +83,9 @@ def test_an_image_counts_once_while_it_is_made(tmp_path: Path) -> None:
 
 def test_where_the_kubelet_is_more_stays_free(tmp_path: Path) -> None:
     assert pools.reserve_for(tmp_path, tmp_path) == 20
-    assert pools.reserve_for(tmp_path, Path("/proc")) == 1
+    own = mounts.parse(f"36 35 8:1 / / rw - ext4 /dev/sda1 rw\n40 36 8:16 / {tmp_path.parent} rw - xfs /dev/sdb rw\n")
+    assert pools.reserve_for(tmp_path, Path("/proc"), own) == 1
+    assert pools.reserve_for(tmp_path, Path("/proc"), own[:1]) == 20
     assert pools.reserve_for(tmp_path, tmp_path / "none") == 20
 
 

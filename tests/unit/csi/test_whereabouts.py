@@ -34,6 +34,25 @@ def test_where_the_pool_is_in_its_file_system(table: str, expected: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("pool", "mount", "expected"),
+    [
+        # As the driver sees it: device, the directory's path in its file system.
+        ("/srv/volumes/pool", "8:1 /srv/volumes/pool", True),
+        ("/srv/volumes/pool", "8:16 /pool", False),
+        ("/srv/volumes", "8:16 /", False),
+        ("/var/lib/pool", "8:3 /lib/pool", True),
+        ("/var/lib/pool", "8:3 /pool", True),
+        ("/var/lib/disk/pool", "8:16 /pool", False),
+        # A subvolume of btrfs is the root.
+        ("/var/lib/pool", "0:40 /@/var/lib/pool", True),
+    ],
+)
+def test_files_of_the_node_are_in_the_same_file_system(pool: str, mount: str, expected: bool) -> None:
+    table = f"50 49 0:70 / / ro - overlay overlay rw\n51 50 {mount} {pool} rw - xfs /dev/sdb rw\n"
+    assert whereabouts.of_system(Path(pool), mounts.parse(table)) is expected
+
+
+@pytest.mark.parametrize(
     ("before", "now", "lost"),
     [
         ("/pool", "/srv/volumes/pool", True),

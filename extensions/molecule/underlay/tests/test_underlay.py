@@ -176,3 +176,6 @@ def test_nothing_is_left_to_do(lab: Lab) -> None:
 def test_a_host_that_left_keeps_nothing(hosts: dict[str, Any]) -> None:
     assert not hosts["worker1"].file("/etc/cni/net.d/10-underlay.conflist").exists
     assert not hosts["worker1"].file("/etc/sysctl.d/99-zz-hostplane-underlay.conf").exists
+    # It answers for nobody's address but its own.
+    assert hosts["worker1"].check_output("cat /proc/sys/net/ipv4/conf/eth0/proxy_arp") == "0"
+    assert hosts["cp1"].check_output("cat /proc/sys/net/ipv4/conf/eth0/proxy_arp") == "1"

@@ -109,3 +109,14 @@ def test_a_part_has_files_of_its_own_and_leaves_the_hosts_alone(host: System) ->
     assert {path for kind, path in kinds(changes) if kind == "file"} <= set(_hostkernel.FILES_OF_PARTS)
     _hostkernel.apply(host, changes)
     assert _hostkernel.plan(host, ["overlay"], {}, MINIMUMS) == []
+
+
+def test_an_interface_that_a_part_no_longer_sets_is_like_a_new_one(host: System) -> None:
+    root, conf = Path(host.root), "/proc/sys/net/ipv4/conf"
+    for path, value in {"default": "0", "eth0": "0", "eth1": "0", "all": "0"}.items():
+        put(root, f"{conf}/{path}/proxy_arp", f"{value}\n")
+    for name in ("eth0", "eth1"):
+        sysctls = {f"net/ipv4/conf/{name}/proxy_arp": "1", "net/ipv4/conf/all/proxy_arp": "1"}
+        _hostkernel.apply(host, _hostkernel.plan(host, [], sysctls, {}, part="underlay"))
+    assert [host.read(f"{conf}/{name}/proxy_arp").strip() for name in ("eth0", "eth1", "all")] == ["0", "1", "1"]
+    assert _hostkernel.plan(host, [], sysctls, {}, part="underlay") == []

@@ -75,6 +75,17 @@ def files(system: System) -> list[str]:
     )
 
 
+def test_a_host_answers_for_nobody_any_more(node: System) -> None:
+    root = Path(node.root)
+    put(root, "/etc/sysctl.d/99-zz-hostplane-underlay.conf", "# ours\nnet/ipv4/conf/eth0.7/proxy_arp = 1\n")
+    for name, value in {"default": "0", "eth0.7": "1", "eth1": "1"}.items():
+        put(root, f"/proc/sys/net/ipv4/conf/{name}/proxy_arp", f"{value}\n")
+    _hostreset.reset(node, SCOPE, 1)
+    assert node.read("/proc/sys/net/ipv4/conf/eth0.7/proxy_arp") == "0"
+    # The operator's.
+    assert node.read("/proc/sys/net/ipv4/conf/eth1/proxy_arp") == "1\n"
+
+
 def test_everything_of_the_cluster_goes_and_nothing_else(node: System) -> None:
     put(Path(node.root), "/etc/cni/net.d/87-podman.conflist")
     assert _hostreset.reset(node, SCOPE, 1) == []

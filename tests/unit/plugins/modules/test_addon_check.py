@@ -47,6 +47,21 @@ def test_an_addon_that_is_not_wanted_any_more(run_module: Run, api: dict[str, An
     assert run_module(addon_check, kubeconfig=kubeconfig, wanted=["load_balancer"])["problems"] == []
 
 
+def test_volumes_stay_where_they_are(run_module: Run, api: dict[str, Any], kubeconfig: str) -> None:
+    driver = {"args": ["serve", "--pool=/srv/disk/pool", "--metrics-port=9809"]}
+    api["local-volume"] = {
+        "metadata": {"managedFields": [{"manager": "hostplane"}]},
+        "spec": {"template": {"spec": {"containers": [driver, {"name": "provisioner"}]}}},
+    }
+    for pool in ("", "/srv/disk/pool"):
+        assert run_module(addon_check, kubeconfig=kubeconfig, volume_pool=pool)["problems"] == []
+    (problem,) = run_module(addon_check, kubeconfig=kubeconfig, volume_pool="/srv/new")["problems"]
+    assert problem["code"] == "storage_pool_moved" and "Set it to /srv/disk/pool" in problem["remedy"]
+    # Somebody else's of the same name.
+    api["local-volume"]["metadata"] = {}
+    assert run_module(addon_check, kubeconfig=kubeconfig, volume_pool="/srv/new")["problems"] == []
+
+
 def test_a_refusal_is_no_absence(run_module: Run, api: dict[str, Any], kubeconfig: str) -> None:
     api["traefik"] = 403
     result = run_module(addon_check, kubeconfig=kubeconfig)

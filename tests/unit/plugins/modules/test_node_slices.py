@@ -81,6 +81,8 @@ def test_reading_changes_nothing(run_module: Run, api: Api, kubeconfig: str) -> 
     result = run_module(node_slices, kubeconfig=kubeconfig)
     assert result["slices"] == {"a": ["10.0.0.0/27"], "leaving": ["10.0.0.32/27"]}
     assert not result["changed"] and not api.patched
+    # As a node that was deleted and came back by itself: nothing says any more what its host uses.
+    assert result["without"] == ["b"]
 
 
 def test_a_node_gets_its_slice_once(run_module: Run, api: Api, kubeconfig: str) -> None:
@@ -92,6 +94,7 @@ def test_a_node_gets_its_slice_once(run_module: Run, api: Api, kubeconfig: str) 
     assert not api.patched
     done = run_module(node_slices, diff=True, **options)
     assert done["slices"] == told["slices"] and done["nodes"] == told["nodes"] == ["b"] and done["changed"]
+    assert done["without"] == []
     assert done["diff"] == {"before": "b: none\n", "after": "b: 10.0.0.64/27, 10.0.0.96/28\n"}
     assert api.patched == ["/api/v1/nodes/b"] and api.nodes["b"] == "10.0.0.64/27,10.0.0.96/28"
     assert run_module(node_slices, **options)["changed"] is False
