@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from ansible_collections.hostplane.cluster.plugins.module_utils import (
     _skew,
     _upgrade_api_rules,
+    _upgrade_disk_rules,
     _upgrade_host_rules,
     _upgrade_mirror,
     _upgrade_pod_rules,
@@ -229,19 +230,22 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
     for entry in facts:
         plan = wanted.hosts.get(entry["host"], {})
         arch = plan.get("arch", "amd64")
-        images = [size for name, size in wanted.held.sizes.get(arch, {}).items() if name in plan.get("images", ())]
-        programs = wanted.held.programs.get(arch, 0)
+        store = wanted.held
+        images = {name: size for name, size in store.sizes.get(arch, {}).items() if name in plan.get("images", ())}
+        fetch = _upgrade_disk_rules.to_fetch(
+            entry, store.programs.get(arch, {}), images, store.digests.get(arch, {}), target
+        )
         if entry["host"] in started:
             # Everything is fetched before anything is changed.
-            programs, images = 0, []
+            fetch = (0, 0, 0)
         held = database if entry.get("control_plane") else 0
-        needs = _upgrade_host_rules.disk_needs(programs, sum(images), held, entry.get("backups", ""))
+        needs = _upgrade_disk_rules.disk_needs(*fetch, held, entry.get("backups", ""))
         findings += [
             *_upgrade_host_rules.check_kubelet(entry, target),
             *_upgrade_host_rules.check_containerd(entry, target),
             *_upgrade_host_rules.check_certificates(entry, wanted.certificate_days),
             *_upgrade_host_rules.check_rotation(entry),
-            *_upgrade_host_rules.check_disks(entry, needs),
+            *_upgrade_disk_rules.check_disks(entry, needs),
         ]
     kubectls = [
         _skew.Component("kubectl", entry["host"], version)

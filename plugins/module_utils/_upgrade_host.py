@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import shlex
@@ -50,6 +51,7 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 PROGRAM_SECONDS, METRICS_SECONDS = 20, 20
 MANIFESTS = "/etc/kubernetes/manifests"
+STAGED = "/var/lib/hostplane/staging/*"
 METRIC = "apiserver_requested_deprecated_apis"
 
 Run = Callable[[list[str]], str]
@@ -81,6 +83,25 @@ def program_versions(runner: Run = run) -> dict[str, str]:
 
     with ThreadPoolExecutor(len(PROGRAMS)) as pool:
         return dict(zip(PROGRAMS, pool.map(one, PROGRAMS)))
+
+
+def images(runner: Run = run) -> list[str]:
+    """What the host has already, as name@digest; nothing where the runtime does not answer."""
+    try:
+        listing = json.loads(runner([f"{PROGRAM_DIR}/crictl", "images", "-o", "json"]) or "{}")
+    except ValueError:
+        return []
+    return sorted(
+        f"{tag}@{entry.rpartition('@')[2]}"
+        for image in listing.get("images") or []
+        for tag in image.get("repoTags") or []
+        for entry in image.get("repoDigests") or []
+    )
+
+
+def staged(system: System) -> list[str]:
+    """SHA-256 of the programs that were fetched for an upgrade and are not in their place yet."""
+    return sorted(os.path.basename(path) for path in system.glob(f"{STAGED}/*"))
 
 
 def words(text: str, variable: str) -> list[str]:
@@ -216,6 +237,8 @@ def collect(host: str, days: int, system: System | None = None, backups: str = "
         "cgroup": cgroup_facts(files)["version"],
         "disks": disks(files, backups),
         "backups": backups,
+        "images": images(),
+        "staged": staged(files),
         "certificates": certificates(days, datetime.now(timezone.utc)),
         "ca_next": files.exists(NEXT),
         "manifests": manifest_images(files),

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.hostplane.cluster.plugins.module_utils import _skew
-from ansible_collections.hostplane.cluster.plugins.module_utils._backup import SPACE_FACTOR
 from ansible_collections.hostplane.cluster.plugins.module_utils._upgrade_finding import (
     Finding,
     error,
@@ -35,11 +34,6 @@ ETCD_QUOTA = 2 * 1024**3
 QUOTA_SHARE = 0.8
 # Before this, members that were removed long ago come back when 3.6 takes over.
 ETCD_35_REPAIRED = (3, 5, 26)
-# The kubelet throws images away when their file system is this full (imageGCHighThresholdPercent).
-IMAGE_GC_SHARE = 0.85
-# Layers are compressed in the mirror; unpacked, and beside the archive, they take about this much more.
-UNPACKED = 3.5
-RESERVE = 256 * MIB
 
 
 def begun(facts: Sequence[Facts], target: _skew.Version) -> set[str]:
@@ -164,52 +158,6 @@ def check_rotation(facts: Facts) -> Iterator[Finding]:
             facts["host"],
             "/etc/kubernetes/pki/next",
         )
-
-
-def disk_needs(programs: int, images: int, database: int, backups: str = "") -> dict[str, int]:
-    """Directory to the bytes that an upgrade adds there, at most. Sizes: new programs, compressed images, etcd."""
-    needs = {
-        "/usr/local/bin": programs,
-        "/var/lib/containerd": int(images * UNPACKED),
-        # kubeadm keeps a copy of etcd's data, the upgrade a snapshot.
-        "/etc/kubernetes": database + 16 * MIB,
-        "/var/lib/hostplane": database,
-        "/var/lib/etcd": database,
-    }
-    # Where a backup is made, and where it is kept.
-    for place in ("/var/lib/hostplane", backups) if backups else ():
-        needs[place] = needs.get(place, 0) + int(SPACE_FACTOR * database)
-    return needs
-
-
-def check_disks(facts: Facts, needs: Mapping[str, int]) -> Iterator[Finding]:
-    """Whether what comes fits, per file system."""
-    for entry in facts.get("disks", []):
-        need = sum(needs.get(path, 0) for path in entry["paths"])
-        place = ", ".join(entry["paths"])
-        if not need:
-            continue
-        if entry["free"] < need + RESERVE:
-            yield error(
-                "disk_space",
-                f"{entry['free'] // MIB} MiB are free for {place}; the upgrade needs {(need + RESERVE) // MIB}.",
-                "Free space there (journalctl --vacuum-size, crictl rmi --prune) or enlarge the file system.",
-                facts["host"],
-                entry["paths"][0],
-            )
-        elif (
-            "/var/lib/containerd" in entry["paths"]
-            and entry["size"]
-            and (entry["size"] - entry["free"] + need) / entry["size"] > IMAGE_GC_SHARE
-        ):
-            yield warning(
-                "disk_images",
-                f"With the new images {place} is over {IMAGE_GC_SHARE:.0%} full; the kubelet then removes images that "
-                "do not run yet.",
-                "Free space there (crictl rmi --prune) or enlarge the file system.",
-                facts["host"],
-                entry["paths"][0],
-            )
 
 
 def check_etcd(facts: Facts, target: str, quota: int, resumed: bool) -> Iterator[Finding]:

@@ -27,10 +27,12 @@ class Held:
 
     files: dict[str, list[str]] = field(default_factory=dict)
     images: dict[str, list[str]] = field(default_factory=dict)
+    # Architecture to image to its digest, as the release has it.
+    digests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # Architecture to image to the bytes of its layers, compressed.
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
-    # Architecture to the bytes of all programs.
-    programs: dict[str, int] = field(default_factory=dict)
+    # Architecture to program, by its SHA-256, to its bytes.
+    programs: dict[str, dict[str, int]] = field(default_factory=dict)
     error: str = ""
 
 
@@ -57,7 +59,7 @@ def look(mirror: Mirror, images: Mapping[str, Mapping[str, str]], files: Mapping
 
     images: architecture to image to digest; files: architecture to purpose to entries with name, sha256 and size.
     """
-    held = Held()
+    held = Held(digests=images)
     wanted_images = sorted((arch, name, digest) for arch, found in images.items() for name, digest in found.items())
     wanted_files = sorted(
         (arch, entry["name"], entry["sha256"])
@@ -67,7 +69,7 @@ def look(mirror: Mirror, images: Mapping[str, Mapping[str, str]], files: Mapping
         if entry["sha256"]
     )
     for arch, purposes in files.items():
-        held.programs[arch] = sum(int(entry["size"]) for entries in purposes.values() for entry in entries)
+        held.programs[arch] = {e["sha256"]: int(e["size"]) for entries in purposes.values() for e in entries}
     try:
         with ThreadPoolExecutor(PARALLEL) as pool:
             sizes = list(pool.map(lambda item: _image(mirror, target(item[1], "")[0], item[2]), wanted_images))

@@ -52,6 +52,7 @@ facts:
     - C(programs), program to version. C(kubelet_flags), each with C(name), C(value) and C(file). C(kubelet_config),
       with C(feature_gates) and C(fail_cgroup_v1). C(cgroup), V(1) or V(2). C(manifests), static pod to image.
     - C(disks), one entry per file system with C(paths), C(free) and C(size) in bytes. C(backups), where they go.
+    - C(images) that are there, as name and digest; C(staged), SHA-256 of programs that wait for their turn.
     - C(certificates), with C(found) and C(error). C(ca_next), whether a CA rotation is under way.
     - On a control plane C(etcd), as M(hostplane.cluster.etcd_member_info) returns it, with an C(error), and
       C(deprecated_requests), with C(found) and C(error).
@@ -68,6 +69,8 @@ facts:
     cgroup: 2
     disks: [{paths: [/var/lib/etcd], free: 4294967296, size: 8589934592}]
     backups: /var/backups/hostplane
+    images: ["registry.k8s.io/pause:3.10.1@sha256:278f…"]
+    staged: []
     ca_next: false
 """
 

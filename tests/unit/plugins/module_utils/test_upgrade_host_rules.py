@@ -112,37 +112,6 @@ def test_a_rotation_has_to_end_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "size", "wanted"),
-    [
-        (100 * GIB, 200 * GIB, []),
-        (GIB, 200 * GIB, [("disk_space", "error")]),
-        (25 * GIB, 200 * GIB, [("disk_images", "warning")]),
-    ],
-)
-def test_what_comes_has_to_fit(free: int, size: int, wanted: list[tuple[str, str]]) -> None:
-    needs = rules.disk_needs(programs=GIB // 4, images=GIB // 4, database=GIB // 8)
-    disks = [{"paths": ["/usr/local/bin", "/var/lib/containerd"], "free": free, "size": size}]
-    assert codes(rules.check_disks(facts(disks=disks), needs)) == wanted
-
-
-def test_a_backup_needs_space_where_it_is_made_and_where_it_is_kept() -> None:
-    without = rules.disk_needs(programs=0, images=0, database=GIB)
-    needs = rules.disk_needs(programs=0, images=0, database=GIB, backups="/backups")
-    added = {path: need - without.get(path, 0) for path, need in needs.items() if need != without.get(path)}
-    assert added == dict.fromkeys(("/var/lib/hostplane", "/backups"), 5 * GIB // 2)
-    disks = [{"paths": ["/backups"], "free": 2 * GIB, "size": 100 * GIB}]
-    assert codes(rules.check_disks(facts(disks=disks), needs)) == [("disk_space", "error")]
-
-
-def test_needs_of_one_file_system_add_up() -> None:
-    needs = {"/a": GIB, "/b": GIB}
-    one = [{"paths": ["/a", "/b"], "free": 2 * GIB, "size": 100 * GIB}]
-    two = [{"paths": [path], "free": 2 * GIB, "size": 100 * GIB} for path in needs]
-    assert codes(rules.check_disks(facts(disks=one), needs)) == [("disk_space", "error")]
-    assert not list(rules.check_disks(facts(disks=two), needs))
-
-
-@pytest.mark.parametrize(
     ("change", "wanted"),
     [
         ({}, []),
