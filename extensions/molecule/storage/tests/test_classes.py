@@ -80,6 +80,7 @@ def test_what_is_wrong_comes_together_and_before_any_change(
     wrong = {
         **STORAGE,
         "nfs": True,
+        "local_volume": {"pool": "/srv/elsewhere"},
         "classes": [
             *STORAGE["classes"],
             {"name": "local-path", "provisioner": "local_path", "reclaimPolicy": "Retain"},
@@ -103,6 +104,7 @@ def test_what_is_wrong_comes_together_and_before_any_change(
         "[addon_missing]", "nfsplugin", "bundle_source: upstream",
         "[storage_class_immutable]", "reclaimPolicy is 'Delete', wanted is 'Retain'",
         "cp1:", "[storage_disk_missing]", "worker1:", "[storage_disk_not_empty]", disk,
+        "[storage_pool_moved]", "Set it to /var/lib/hostplane-storage/volumes",
         "[storage_disk_not_mounted]", "/srv/gone/pool is to be on UUID=1",
     ):  # fmt: skip
         assert text in log, text

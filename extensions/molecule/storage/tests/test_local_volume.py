@@ -108,6 +108,17 @@ def test_growing_while_it_is_used(volumes: Volumes) -> None:
     until("the volume has grown", lambda: size(volumes, "user") > before + 140, 300)
     assert volumes.sh("user", "cat /data/file") == "kept\n0"
 
+    # No node has so much. Whoever finds that out, the resizer or the kubelet, its pod goes on and starts anew.
+    claim = volumes.api.read_namespaced_persistent_volume_claim
+    until("the claim knows", lambda: not claim("grows", NAMESPACE).status.conditions, 120)
+    volumes.api.patch_namespaced_persistent_volume_claim(
+        "grows", NAMESPACE, {"spec": {"resources": {"requests": {"storage": "100Ti"}}}}
+    )
+    until("somebody has tried", lambda: claim("grows", NAMESPACE).status.conditions, 120)
+    volumes.drop_pod("user")
+    volumes.pod("user", "grows")
+    assert volumes.sh("user", "cat /data/file") == "kept\n0"
+
 
 def test_a_raw_device(volumes: Volumes) -> None:
     volumes.claim("raw", "32Mi", CLASS, volumeMode="Block")
