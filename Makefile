@@ -23,8 +23,8 @@ bundle: ## Make the bundle that all scenarios share, once for each content
 	@$(SETUP); ansible-playbook playbooks/bundle.yml
 
 test: ## Everything that proves the collection, within CI's time
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint sanity unit build bundle
-	@$(SETUP); pytest tests/functional tests/scenarios
+	@began=$$(date +%s); $(MAKE) --no-print-directory --jobs=2 --output-sync=line lint sanity unit build bundle; \
+	$(SETUP); pytest tests/functional tests/scenarios --began "$$began"
 
 test-all: test ## The scenarios that take longer as well
 	@$(SETUP); pytest tests/scenarios/test_molecule.py --long

@@ -20,6 +20,7 @@ LOUD = ("-vvv", "--diff")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the long scenarios instead of the others")
+    parser.addoption("--began", type=int, default=0, help="when the whole run began, in seconds since 1970")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
