@@ -200,13 +200,15 @@ def held(params: dict[str, Any]) -> _upgrade_mirror.Held:
 def wanted(params: dict[str, Any]) -> _upgrade.Wanted:
     images = params["images"]
     hosts = {name: {**host, "images": images.get(host.get("role"), [])} for name, host in params["hosts"].items()}
-    pools = params["rollout"].get("pools")
+    pools, known = params["rollout"].get("pools"), {host.get("pool") for host in hosts.values()}
+    # With a mistake in them all nodes are judged, so that nothing comes up only when it was corrected.
+    valid = isinstance(pools, list) and set(map(str, pools)) <= known
     return _upgrade.Wanted(
         version=params["version"],
         hosts=hosts,
         etcd=str(images.get("etcd", "")),
         drain=params["drain"],
-        pools=pools if isinstance(pools, list) else None,
+        pools=pools if valid else None,
         unmanaged_refused=params["unmanaged_pods"] == "fail",
         emptydir_refused=not params["delete_emptydir_data"],
         certificate_days=params["certificate_days"],

@@ -91,6 +91,15 @@ def test_settings_are_judged_with_everything_else(run_module: Run) -> None:
     assert ("backup_key_missing", "warning") in [(item["code"], item["severity"]) for item in result["findings"]]
 
 
+@pytest.mark.parametrize(
+    ("pools", "judged"), [(["web"], True), (["db"], False), ([], False), (["wbe"], True), ("web", True)]
+)
+def test_a_mistake_in_the_pools_hides_nothing(run_module: Run, pools: Any, judged: bool) -> None:
+    hosts = {name: {"name": name, "role": "worker", "pool": pool} for name, pool in (("cp1", "web"), ("w2", "db"))}
+    result = run(run_module, hosts=hosts, rollout={"pools": pools})
+    assert ("pod_unmanaged" in codes(result)) == judged
+
+
 def test_findings_of_others_come_along(run_module: Run) -> None:
     problem = {"code": "MirrorLock", "message": "gone", "remedy": "push", "path": "mirror_address"}
     result = run(run_module, problems=[problem], fail_on_errors=False)
