@@ -22,6 +22,8 @@ from typing import Any, BinaryIO
 CHUNK = 1 << 20
 # What is known of the programs that were installed on this host.
 CACHE = "/var/lib/hostplane/files.json"
+# Where files wait that were fetched for an upgrade, below the name of their unit and by their SHA-256.
+STAGING = "/var/lib/hostplane/staging"
 
 
 class FilesError(Exception):

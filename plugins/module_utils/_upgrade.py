@@ -218,7 +218,7 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
     """The findings of which hosts and mirror tell; etcd is judged as the first control plane that answers sees it."""
     target, by_host = wanted.target, {entry["host"]: entry for entry in facts}
     findings: list[Finding] = [*_upgrade_host_rules.check_missing(wanted.hosts, by_host)]
-    started = _upgrade_host_rules.begun(facts, target)
+    started, store = _upgrade_host_rules.begun(facts, target), wanted.held
     planes = [entry for entry in facts if entry.get("etcd")]
     answered = [entry for entry in planes if not entry["etcd"].get("error")]
     for entry in [item for item in planes if item not in answered] + answered[:1]:
@@ -230,14 +230,15 @@ def check_hosts(wanted: Wanted, facts: list[Facts], quota: int) -> list[Finding]
     for entry in facts:
         plan = wanted.hosts.get(entry["host"], {})
         arch = plan.get("arch", "amd64")
-        store = wanted.held
         images = {name: size for name, size in store.sizes.get(arch, {}).items() if name in plan.get("images", ())}
-        fetch = _upgrade_disk_rules.to_fetch(
-            entry, store.programs.get(arch, {}), images, store.digests.get(arch, {}), target
+        # Everything is fetched before anything is changed.
+        fetch = (
+            (0, 0, 0)
+            if entry["host"] in started
+            else _upgrade_disk_rules.to_fetch(
+                entry, store.programs.get(arch, {}), images, store.digests.get(arch, {}), target
+            )
         )
-        if entry["host"] in started:
-            # Everything is fetched before anything is changed.
-            fetch = (0, 0, 0)
         held = database if entry.get("control_plane") else 0
         needs = _upgrade_disk_rules.disk_needs(*fetch, held, entry.get("backups", ""))
         findings += [

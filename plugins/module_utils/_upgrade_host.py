@@ -28,9 +28,11 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._certificates im
     look,
     places,
 )
+from ansible_collections.hostplane.cluster.plugins.module_utils._files import STAGING
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostfacts import cgroup_facts, marker_facts
 from ansible_collections.hostplane.cluster.plugins.module_utils._hostsystem import PROGRAM_DIR, System
 from ansible_collections.hostplane.cluster.plugins.module_utils._kubeletconfig import CONFIG, blocks, scalar
+from ansible_collections.hostplane.cluster.plugins.module_utils._present_images import present_images
 from ansible_collections.hostplane.cluster.plugins.module_utils._renewal_host import api_port, fetch
 from ansible_collections.hostplane.cluster.plugins.module_utils._snapshot_tools import image_of
 from ansible_collections.hostplane.cluster.plugins.module_utils._x509 import X509Error
@@ -51,7 +53,6 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 PROGRAM_SECONDS, METRICS_SECONDS = 20, 20
 MANIFESTS = "/etc/kubernetes/manifests"
-STAGED = "/var/lib/hostplane/staging/*"
 METRIC = "apiserver_requested_deprecated_apis"
 
 Run = Callable[[list[str]], str]
@@ -88,20 +89,14 @@ def program_versions(runner: Run = run) -> dict[str, str]:
 def images(runner: Run = run) -> list[str]:
     """What the host has already, as name@digest; nothing where the runtime does not answer."""
     try:
-        listing = json.loads(runner([f"{PROGRAM_DIR}/crictl", "images", "-o", "json"]) or "{}")
+        return sorted(present_images(json.loads(runner([f"{PROGRAM_DIR}/crictl", "images", "-o", "json"]) or "{}")))
     except ValueError:
         return []
-    return sorted(
-        f"{tag}@{entry.rpartition('@')[2]}"
-        for image in listing.get("images") or []
-        for tag in image.get("repoTags") or []
-        for entry in image.get("repoDigests") or []
-    )
 
 
 def staged(system: System) -> list[str]:
     """SHA-256 of the programs that were fetched for an upgrade and are not in their place yet."""
-    return sorted(os.path.basename(path) for path in system.glob(f"{STAGED}/*"))
+    return sorted(os.path.basename(path) for path in system.glob(f"{STAGING}/*/*"))
 
 
 def words(text: str, variable: str) -> list[str]:

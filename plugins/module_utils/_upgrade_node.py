@@ -209,13 +209,14 @@ def roll_back(marker: Marker, due: Due, version: str, kept: str, reason: str, se
             f"{reason}\nThe manifests from before are back ({kept}), but this control plane is not well: {left}\n"
             "Correct that first. If etcd is lost, the playbook restore brings back the snapshot that was taken before."
         )
-    shutil.rmtree(KEPT, ignore_errors=True)
-    told = f"{reason}\nThis control plane was rolled back: it runs what it ran before, and is well."
+    settings = without(marker.settings)
+    told = "This control plane was rolled back: it runs what it ran before, and is well."
     if ahead(due, version):
-        write_marker(Marker(marker.cluster, marker.phase, {**marker.settings, UPGRADING: version}))
-        return f"{told} The cluster's configuration names {version}, so only upgrade goes on from here."
-    write_marker(Marker(marker.cluster, marker.phase, without(marker.settings)))
-    return told
+        settings[UPGRADING] = version
+        told += f" The cluster's configuration names {version}, so only upgrade goes on from here."
+    write_marker(Marker(marker.cluster, marker.phase, settings))
+    shutil.rmtree(KEPT, ignore_errors=True)
+    return f"{reason}\n{told}"
 
 
 def upgrade(marker: Marker, due: Due, params: dict[str, Any], lock: int) -> str:

@@ -132,6 +132,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hostplane.cluster.plugins.module_utils._files import (
     CACHE,
+    STAGING,
     DigestCache,
     FilesError,
     FileState,
@@ -148,8 +149,6 @@ from ansible_collections.hostplane.cluster.plugins.module_utils._mirror import (
     MirrorError,
 )
 from ansible_collections.hostplane.cluster.plugins.module_utils._unit import PROPERTIES, newer_than, started_at
-
-STAGING = "/var/lib/hostplane/staging"
 
 
 def staged_path(unit: str, digest: str) -> str:

@@ -63,6 +63,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hostplane.cluster.plugins.module_utils._present_images import present_images
 
 
 class ImagesError(Exception):
@@ -74,12 +75,8 @@ def missing_images(listing: dict[str, Any], wanted: dict[str, str]) -> list[str]
 
     listing is what C(crictl images -o json) prints.
     """
-    present: dict[str, set[str]] = {}
-    for image in listing.get("images") or []:
-        digests = {entry.rpartition("@")[2] for entry in image.get("repoDigests") or []}
-        for tag in image.get("repoTags") or []:
-            present.setdefault(tag, set()).update(digests)
-    return sorted(name for name, digest in wanted.items() if digest not in present.get(name, set()))
+    present = present_images(listing)
+    return sorted(name for name, digest in wanted.items() if f"{name}@{digest}" not in present)
 
 
 class Runtime:

@@ -22,8 +22,6 @@ SCENARIOS = sorted(path.parent.name for path in TREE.glob("extensions/molecule/*
 LONG = {"dual-stack", "macvlan", "recovery", "recovery-ha", "rotation", "scale", "storage", "upgrade-ha"}
 # Half of a scenario is waiting. These bear a neighbour; the others measure gaps, or have no room for one.
 SIDE_BY_SIDE = {"access", "addons", "certificates", "default", "ha", "underlay"}
-
-
 # What a run leaves out that had to build everything first, so that it ends within CI's time; the next one has it.
 SPARED = {"access", "addons", "certificates"}
 LATE_SECONDS = 1500
